@@ -1,0 +1,5 @@
+//! `cargo xtask demo`.
+
+pub(crate) fn run(_args: lexopt::Parser) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}
