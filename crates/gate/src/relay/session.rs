@@ -1,0 +1,244 @@
+//! One session in the engine: two sockets, a lane in each direction, and how they end together.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::net::sockopt::socket_error;
+
+use super::inspect::Inspector;
+use super::lane::{Lane, Turn, Way, Workshop};
+use super::{End, Side, Summary};
+
+/// What epoll said of one socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) ending: bool,
+    pub(crate) failed: bool,
+}
+
+/// Bytes and frames that have passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) to_server: u64,
+    pub(crate) to_client: u64,
+    pub(crate) client_frames: u64,
+}
+
+/// What the engine is to do with a session after its turn.
+#[derive(Debug)]
+pub(crate) enum Next<R> {
+    /// Wait for a socket.
+    Wait,
+    /// Give it another turn once the others had theirs.
+    Again,
+    /// Take it out.
+    End(End<R>),
+}
+
+pub(crate) struct Session<I, T> {
+    client: OwnedFd,
+    server: OwnedFd,
+    to_server: Lane,
+    to_client: Lane,
+    inspector: I,
+    tag: T,
+    started: Instant,
+    /// Which side closed its direction first.
+    first_to_close: Option<Side>,
+    /// The server failed; the client is still to read what it was sent.
+    server_error: Option<io::Error>,
+    /// Tells this session from an earlier one in the same place.
+    pub(crate) serial: u64,
+    /// What had passed when silence was last looked for.
+    passed_before: u64,
+    /// What [`Session::take_progress`] has given.
+    reported: Progress,
+    /// Already in the queue of those that turn.
+    pub(crate) queued: bool,
+    /// Already among those that are watched for silence.
+    pub(crate) watched: bool,
+}
+
+impl<I: Inspector, T> Session<I, T> {
+    pub(crate) fn new(
+        client: OwnedFd,
+        server: OwnedFd,
+        inspector: I,
+        tag: T,
+        serial: u64,
+    ) -> Session<I, T> {
+        Session {
+            client,
+            server,
+            to_server: Lane::new(),
+            to_client: Lane::new(),
+            inspector,
+            tag,
+            started: Instant::now(),
+            first_to_close: None,
+            server_error: None,
+            serial,
+            passed_before: 0,
+            reported: Progress::default(),
+            queued: false,
+            watched: false,
+        }
+    }
+
+    /// The socket on one side.
+    pub(crate) fn socket(&self, side: Side) -> &OwnedFd {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    /// Passes on what came before the session was handed over.
+    pub(crate) fn start(
+        &mut self,
+        early: &[u8],
+        workshop: &mut Workshop,
+    ) -> Result<(), End<I::Refusal>> {
+        let way = Way {
+            side: Side::Client,
+            from: &self.client,
+            to: &self.server,
+        };
+        self.to_server
+            .run_early(&way, &mut self.inspector, workshop, early)
+    }
+
+    /// Takes note of what epoll said; the session is to have a turn afterwards.
+    pub(crate) fn note(&mut self, side: Side, readiness: Readiness) -> Result<(), End<I::Refusal>> {
+        if side == Side::Client && readiness.failed {
+            // A client that is gone takes nothing more, so its session ends here and now.
+            let error = socket_error(&self.client).unwrap_or_else(Err);
+            let error = error
+                .err()
+                .map_or_else(|| io::ErrorKind::ConnectionReset.into(), Into::into);
+            return Err(End::Failed(Side::Client, error));
+        }
+        let lane = match side {
+            Side::Client => &mut self.to_server,
+            Side::Server => &mut self.to_client,
+        };
+        if readiness.ending || readiness.failed {
+            lane.source_is_ending();
+        } else if readiness.readable {
+            lane.source_is_readable();
+        }
+        Ok(())
+    }
+
+    /// Moves what can be moved.
+    pub(crate) fn turn(&mut self, workshop: &mut Workshop) -> Next<I::Refusal> {
+        match self.try_turn(workshop) {
+            Ok(next) => next,
+            Err(end) => Next::End(end),
+        }
+    }
+
+    fn try_turn(&mut self, workshop: &mut Workshop) -> Result<Next<I::Refusal>, End<I::Refusal>> {
+        let requests = self.run(Side::Client, workshop)?;
+        let replies = self.run(Side::Server, workshop)?;
+        if self.to_server.is_finished() && self.to_client.is_finished() {
+            return Ok(Next::End(self.natural_end()));
+        }
+        if self.first_to_close.is_none() {
+            self.first_to_close = match (self.to_server.is_ending(), self.to_client.is_ending()) {
+                (_, true) => Some(Side::Server),
+                (true, false) => Some(Side::Client),
+                (false, false) => None,
+            };
+        }
+        let unfinished = requests == Turn::Unfinished || replies == Turn::Unfinished;
+        Ok(if unfinished { Next::Again } else { Next::Wait })
+    }
+
+    /// Gives the lane that reads from `side` a turn. A server's failure is not the end yet: the
+    /// client first gets what the server still sent.
+    fn run(&mut self, side: Side, workshop: &mut Workshop) -> Result<Turn, End<I::Refusal>> {
+        let (lane, from, to) = match side {
+            Side::Client => (&mut self.to_server, &self.client, &self.server),
+            Side::Server => (&mut self.to_client, &self.server, &self.client),
+        };
+        let way = Way { side, from, to };
+        match lane.run(&way, &mut self.inspector, workshop) {
+            Err(End::Failed(Side::Server, error)) => {
+                self.server_error.get_or_insert(error);
+                self.to_server.discard(workshop);
+                match side {
+                    // Read on for what it sent before it failed.
+                    Side::Client => {
+                        self.to_client.source_is_ending();
+                        Ok(Turn::Unfinished)
+                    }
+                    // Nothing more can come from it.
+                    Side::Server => Ok(self.to_client.finish(&way)),
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn natural_end(&mut self) -> End<I::Refusal> {
+        match self.server_error.take() {
+            Some(error) => End::Failed(Side::Server, error),
+            None => End::Closed(self.first_to_close.unwrap_or(Side::Client)),
+        }
+    }
+
+    /// The side that has closed its direction, if one has: the session is then watched for silence.
+    pub(crate) fn half_closed(&self) -> Option<Side> {
+        self.first_to_close
+    }
+
+    /// Whether nothing has passed since this was last asked.
+    pub(crate) fn was_silent(&mut self) -> bool {
+        let passed = self.passed();
+        std::mem::replace(&mut self.passed_before, passed) == passed
+    }
+
+    fn passed(&self) -> u64 {
+        self.to_server.passed.wrapping_add(self.to_client.passed)
+    }
+
+    /// What has passed since this was last asked.
+    pub(crate) fn take_progress(&mut self) -> Progress {
+        let now = Progress {
+            to_server: self.to_server.passed,
+            to_client: self.to_client.passed,
+            client_frames: self.to_server.frame_count,
+        };
+        let before = std::mem::replace(&mut self.reported, now);
+        Progress {
+            to_server: now.to_server - before.to_server,
+            to_client: now.to_client - before.to_client,
+            client_frames: now.client_frames - before.client_frames,
+        }
+    }
+
+    /// Closes both sockets and gives back what the session held.
+    pub(crate) fn close(
+        mut self,
+        end: End<I::Refusal>,
+        workshop: &mut Workshop,
+    ) -> (T, Summary<I::Refusal>) {
+        self.to_server.release(workshop);
+        self.to_client.release(workshop);
+        let summary = Summary {
+            end,
+            to_server: self.to_server.passed,
+            to_client: self.to_client.passed,
+            lasted: self.started.elapsed(),
+        };
+        (self.tag, summary)
+    }
+}
+
+/// Makes a socket non-blocking, which splice needs.
+pub(crate) fn make_nonblocking(socket: &impl AsFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(socket, true)?)
+}
