@@ -1,0 +1,108 @@
+//! The load generator: a process of its own that puts one load on one contender and prints one
+//! line with the sample. The bench starts it; nobody else needs to.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use lexopt::prelude::*;
+
+use super::figures::Sample;
+use super::load::{self, Load, Work};
+use super::peer::Peer;
+use super::proc_fs::Watched;
+use super::{closed_loop, memory};
+
+/// What the bench tells the load generator.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job {
+    pub(super) load: Load,
+    pub(super) peer: Peer,
+    /// The proxy between it and the stub server, if there is one.
+    pub(super) proxy: Option<Watched>,
+    /// How long round trips are measured.
+    pub(super) length: Duration,
+}
+
+impl Job {
+    /// The arguments that [`Job::parse`] reads.
+    pub(super) fn to_args(self) -> Vec<String> {
+        let mut args = vec![
+            format!("--load={}", self.load.name),
+            format!("--address={}", self.peer.address),
+            format!("--seconds={}", self.length.as_secs_f64()),
+        ];
+        args.extend(self.peer.target.map(|target| format!("--target={target}")));
+        args.extend(self.proxy.map(|proxy| format!("--proxy={}", proxy.0)));
+        args
+    }
+
+    fn parse(mut args: lexopt::Parser) -> Result<Job> {
+        let (mut load, mut address, mut target, mut proxy) = (None, None, None, None);
+        let mut length = Duration::from_secs(1);
+        while let Some(arg) = args.next()? {
+            match arg {
+                Long("load") => load = Some(load::find(&args.value()?.string()?)?),
+                Long("address") => address = Some(args.value()?.parse()?),
+                Long("target") => target = Some(args.value()?.parse()?),
+                Long("proxy") => proxy = Some(Watched(args.value()?.parse()?)),
+                Long("seconds") => {
+                    length = args
+                        .value()?
+                        .parse_with(|s| s.parse().map(Duration::try_from_secs_f64))??;
+                }
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let load = load.context("no --load was given")?;
+        let address = address.context("no --address was given")?;
+        Ok(Job {
+            load,
+            peer: Peer { address, target },
+            proxy,
+            length,
+        })
+    }
+
+    fn run(self) -> Result<Sample> {
+        match (self.load.work, self.proxy) {
+            (Work::RoundTrips { connections, reply }, proxy) => {
+                closed_loop::run(&self.peer, connections, reply, self.length, proxy)
+            }
+            (Work::Idle { connections }, Some(proxy)) => {
+                memory::idle(&self.peer, connections, proxy)
+            }
+            (Work::Stalled { requests, reply }, Some(proxy)) => {
+                memory::stalled(&self.peer, requests, reply, proxy)
+            }
+            (Work::Idle { .. } | Work::Stalled { .. }, None) => {
+                bail!("there is no proxy whose memory could be measured")
+            }
+        }
+    }
+}
+
+/// Does the job that the arguments describe.
+pub(super) fn run(args: lexopt::Parser) -> Result<()> {
+    println!("{}", Job::parse(args)?.run()?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_survives_the_command_line() {
+        let job = Job {
+            load: load::find("idle").unwrap(),
+            peer: Peer {
+                address: "127.0.0.1:4".parse().unwrap(),
+                target: Some("127.0.0.1:5".parse().unwrap()),
+            },
+            proxy: Some(Watched(6)),
+            length: Duration::from_millis(300),
+        };
+        let parsed = Job::parse(lexopt::Parser::from_args(job.to_args())).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{job:?}"));
+    }
+}

@@ -1,0 +1,120 @@
+//! The loads: what every contender is put through.
+
+use anyhow::{Context, Result};
+
+/// One load of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load {
+    /// What `--load` calls it.
+    pub(super) name: &'static str,
+    /// What the tables call it.
+    pub(super) title: &'static str,
+    /// What the load generator does.
+    pub(super) work: Work,
+}
+
+/// What a load generator does. Sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Each connection sends a request, awaits the whole reply, and sends the next.
+    RoundTrips { connections: usize, reply: u32 },
+    /// Connections that did one round trip and then keep still.
+    Idle { connections: usize },
+    /// One connection that sends its requests and reads no reply.
+    Stalled { requests: usize, reply: u32 },
+}
+
+impl Work {
+    /// Whether it is the proxy's memory that is measured, so that there must be a proxy.
+    pub(super) fn measures_memory(self) -> bool {
+        match self {
+            Work::RoundTrips { .. } => false,
+            Work::Idle { .. } | Work::Stalled { .. } => true,
+        }
+    }
+}
+
+pub(super) const LOADS: [Load; 7] = [
+    Load {
+        name: "1x1200",
+        title: "1 connection, replies of 1200 bytes",
+        work: Work::RoundTrips {
+            connections: 1,
+            reply: 1200,
+        },
+    },
+    Load {
+        name: "16x1200",
+        title: "16 connections, replies of 1200 bytes",
+        work: Work::RoundTrips {
+            connections: 16,
+            reply: 1200,
+        },
+    },
+    Load {
+        name: "128x1200",
+        title: "128 connections, replies of 1200 bytes",
+        work: Work::RoundTrips {
+            connections: 128,
+            reply: 1200,
+        },
+    },
+    Load {
+        name: "16x64k",
+        title: "16 connections, replies of 64 KiB",
+        work: Work::RoundTrips {
+            connections: 16,
+            reply: 64 << 10,
+        },
+    },
+    Load {
+        name: "16x1m",
+        title: "16 connections, replies of 1 MiB",
+        work: Work::RoundTrips {
+            connections: 16,
+            reply: 1 << 20,
+        },
+    },
+    Load {
+        name: "idle",
+        title: "2000 idle connections",
+        work: Work::Idle { connections: 2000 },
+    },
+    Load {
+        name: "stalled",
+        title: "one client that sends 3000 requests for replies of 1 MB and reads nothing",
+        work: Work::Stalled {
+            requests: 3000,
+            reply: 1_000_000,
+        },
+    },
+];
+
+/// The load that `--load` calls `name`.
+pub(super) fn find(name: &str) -> Result<Load> {
+    LOADS
+        .into_iter()
+        .find(|load| load.name == name)
+        .with_context(|| {
+            let names = LOADS.map(|load| load.name).join(", ");
+            format!("there is no load {name:?}; there are {names}")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_found_by_its_name_and_an_unknown_one_lists_them() {
+        for load in LOADS {
+            assert_eq!(find(load.name).unwrap(), load);
+        }
+        assert!(
+            find("16")
+                .unwrap_err()
+                .to_string()
+                .contains("16x64k, 16x1m")
+        );
+    }
+}

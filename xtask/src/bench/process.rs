@@ -1,0 +1,179 @@
+//! The processes that the bench starts: ended when they go out of scope, also on an error, and
+//! awaited in a way that Ctrl-C cuts short.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::figures::Sample;
+use super::generator::Job;
+
+/// How long a server may take until it listens.
+const START: Duration = Duration::from_secs(10);
+
+/// How long a load generator may take beside what it measures.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// How often a process is looked at that is waited for; rarely, not to disturb what is measured.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Turns true on SIGINT, SIGTERM and SIGHUP, which then no longer end the bench by themselves.
+#[derive(Clone)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    pub(super) fn watch() -> Result<Interrupt> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag))
+                .with_context(|| format!("cannot catch signal {signal}"))?;
+        }
+        Ok(Interrupt(flag))
+    }
+
+    /// An error once a signal came.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            !self.0.load(Ordering::Relaxed),
+            "interrupted; everything was stopped"
+        );
+        Ok(())
+    }
+}
+
+/// A process that is killed and awaited when this is dropped.
+pub(super) struct Running(Child);
+
+impl Running {
+    pub(super) fn start(command: &mut Command) -> Result<Running> {
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        Ok(Running(child))
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits until it accepts connections on `address`.
+    pub(super) fn await_listening(
+        &mut self,
+        address: SocketAddr,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            interrupt.check()?;
+            if let Some(status) = self.0.try_wait().context("cannot wait for it")? {
+                bail!("it ended ({status}) before it listened on {address}");
+            }
+            ensure!(
+                start.elapsed() < START,
+                "it did not listen on {address} in time"
+            );
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Neither fails but for a process that has ended and been awaited.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The stub server in a process of its own; it also ends by itself when the bench is gone.
+pub(super) struct Stub {
+    _process: Running,
+    pub(super) address: SocketAddr,
+}
+
+impl Stub {
+    pub(super) fn start() -> Result<Stub> {
+        let mut command = own_subcommand("stub-server")?;
+        let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let stdout = process
+            .0
+            .stdout
+            .take()
+            .context("the stub server has no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .context("cannot read the stub's port")?;
+        let port: u16 = line
+            .trim()
+            .parse()
+            .context("the stub server did not start")?;
+        Ok(Stub {
+            _process: process,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+        })
+    }
+}
+
+/// Runs a load generator to its end and gives its sample.
+pub(super) fn generate(job: Job, interrupt: &Interrupt) -> Result<Sample> {
+    let mut command = own_subcommand("load-generator")?;
+    command.args(job.to_args()).stdin(Stdio::null());
+    let mut process = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let deadline = Instant::now() + job.length + SLACK;
+    let status = loop {
+        if let Some(status) = process
+            .0
+            .try_wait()
+            .context("cannot await the load generator")?
+        {
+            break status;
+        }
+        interrupt.check()?;
+        ensure!(
+            Instant::now() < deadline,
+            "the load generator did not end in time"
+        );
+        thread::sleep(LOOK);
+    };
+    // The signal may have ended the load generator first.
+    interrupt.check()?;
+    let said = read(process.0.stdout.take())?;
+    if !status.success() {
+        let why = read(process.0.stderr.take())?;
+        bail!("{}", why.trim().trim_start_matches("xtask: "));
+    }
+    said.parse()
+        .with_context(|| format!("the load generator printed {said:?}"))
+}
+
+fn read(pipe: Option<impl Read>) -> Result<String> {
+    let mut text = String::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_string(&mut text)
+            .context("cannot read what the load generator printed")?;
+    }
+    Ok(text)
+}
+
+/// This program again, as one of the bench's helpers.
+fn own_subcommand(name: &str) -> Result<Command> {
+    let program = std::env::current_exe().context("cannot find the running program")?;
+    let mut command = Command::new(program);
+    command.args(["bench", name]);
+    Ok(command)
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub(super) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
+    listener.local_addr().context("cannot learn the free port")
+}

@@ -1,0 +1,235 @@
+//! The results as aligned markdown tables.
+
+use std::fmt::Write;
+
+use super::contender::Contender;
+use super::figures::Figure;
+use super::load::{Load, Work};
+use super::results::Results;
+
+/// The contenders that the others are measured by.
+const REFERENCES: [Contender; 3] = [Contender::Direct, Contender::C, Contender::Haproxy];
+
+/// The columns of a table of round trips.
+const ROUND_TRIPS: [Figure; 4] = [Figure::Rate, Figure::P50, Figure::P99, Figure::Cpu];
+
+/// A cell without a figure.
+const NONE: &str = "-";
+
+/// All that the bench prints at its end: what the figures mean, a table for each load of round
+/// trips, one for memory, and what is missing.
+pub(super) fn render(
+    results: &Results,
+    loads: &[Load],
+    contenders: &[Contender],
+    missing: &[String],
+) -> String {
+    let mut text = String::from(
+        "CPU is the proxy's user and system time for one round trip. \"x NAME\" is the ratio of \
+         round trips/s to those of NAME, \"CPU x NAME\" that of CPU, taken within each round.\n",
+    );
+    let (memory, round_trips): (Vec<Load>, Vec<Load>) =
+        loads.iter().partition(|load| load.work.measures_memory());
+    for load in round_trips {
+        let (head, rows) = round_trip_table(results, load, contenders);
+        text += &format!("\n### {}\n\n{}", load.title, table(&head, &rows));
+    }
+    if !memory.is_empty() {
+        let (head, rows) = memory_table(results, &memory, contenders);
+        text += &format!("\n### Memory\n\n{}", table(&head, &rows));
+    }
+    if !missing.is_empty() {
+        text += "\nNot measured:\n\n";
+        for line in missing {
+            text += &format!("- {line}\n");
+        }
+    }
+    text
+}
+
+type Rows = Vec<Vec<String>>;
+
+fn round_trip_table(
+    results: &Results,
+    load: Load,
+    contenders: &[Contender],
+) -> (Vec<String>, Rows) {
+    let references = REFERENCES
+        .into_iter()
+        .filter(|reference| contenders.contains(reference));
+    let rates = references
+        .clone()
+        .map(|reference| (Figure::Rate, reference));
+    // A direct connection has no proxy whose time could be compared.
+    let times = references.filter(|reference| *reference != Contender::Direct);
+    let ratios: Vec<_> = rates
+        .chain(times.map(|reference| (Figure::Cpu, reference)))
+        .collect();
+
+    let mut head = vec![String::from("contender")];
+    head.extend(ROUND_TRIPS.map(|figure| figure.heading().into()));
+    head.extend(ratios.iter().map(|(figure, reference)| match figure {
+        Figure::Cpu => format!("CPU x {}", reference.name()),
+        _ => format!("x {}", reference.name()),
+    }));
+    let row = |&contender: &Contender| {
+        let mut row = vec![contender.name().to_owned()];
+        row.extend(ROUND_TRIPS.map(|figure| cell(results, load, contender, figure)));
+        row.extend(ratios.iter().map(|&(figure, reference)| {
+            let ratio = results.ratio(load, contender, reference, figure);
+            ratio.map_or(NONE.into(), |ratio| format!("{ratio:.2}"))
+        }));
+        row
+    };
+    let rows = contenders.iter().map(row).collect();
+    (head, rows)
+}
+
+fn memory_table(
+    results: &Results,
+    loads: &[Load],
+    contenders: &[Contender],
+) -> (Vec<String>, Rows) {
+    let columns: Vec<(Load, Figure)> = loads
+        .iter()
+        .filter_map(|&load| match load.work {
+            Work::RoundTrips { .. } => None,
+            Work::Idle { .. } => Some((load, Figure::IdleMemory)),
+            Work::Stalled { .. } => Some((load, Figure::StalledMemory)),
+        })
+        .collect();
+    let mut head = vec![String::from("contender")];
+    head.extend(columns.iter().map(|(_, figure)| figure.heading().into()));
+    let row = |&contender: &Contender| {
+        let cells = columns
+            .iter()
+            .map(|&(load, figure)| cell(results, load, contender, figure));
+        std::iter::once(contender.name().to_owned())
+            .chain(cells)
+            .collect()
+    };
+    let proxies = contenders
+        .iter()
+        .filter(|contender| **contender != Contender::Direct);
+    let rows = proxies.map(row).collect();
+    (head, rows)
+}
+
+fn cell(results: &Results, load: Load, contender: Contender, figure: Figure) -> String {
+    let median = results.median(load, contender, figure);
+    median.map_or(NONE.into(), |median| figure.show(median))
+}
+
+/// A markdown table, its columns as wide as their widest cell: the first one to the left, the
+/// others, which hold figures, to the right.
+fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = std::iter::once(head).chain(rows.iter().map(Vec::as_slice));
+        cells
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    line(&mut text, head, &widths);
+    text.push('|');
+    for (column, width) in widths.iter().enumerate() {
+        let end = if column == 0 { "-" } else { ":" };
+        let _ = write!(text, " {}{end} |", "-".repeat(width.saturating_sub(1)));
+    }
+    text.push('\n');
+    for row in rows {
+        line(&mut text, row, &widths);
+    }
+    text
+}
+
+fn line(text: &mut String, cells: &[String], widths: &[usize]) {
+    text.push('|');
+    for (column, (cell, &width)) in cells.iter().zip(widths).enumerate() {
+        // Writing to a string cannot fail.
+        let _ = match column {
+            0 => write!(text, " {cell:<width$} |"),
+            _ => write!(text, " {cell:>width$} |"),
+        };
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::Sample;
+    use super::super::load::find;
+    use super::*;
+
+    fn rows(cells: &[&[&str]]) -> Vec<Vec<String>> {
+        cells
+            .iter()
+            .map(|row| row.iter().map(|&cell| cell.into()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_table_is_aligned_by_characters_not_bytes() {
+        let table = table(
+            &rows(&[&["who", "µs"]])[0],
+            &rows(&[&["direct", "15.8"], &["C", "-"]]),
+        );
+        let expected = "\
+| who    |   µs |
+| ------ | ---: |
+| direct | 15.8 |
+| C      |    - |
+";
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_report_has_the_medians_the_ratios_and_what_is_missing() {
+        let (load, idle) = (find("128x1200").unwrap(), find("idle").unwrap());
+        let mut results = Results::default();
+        let direct = Sample::default()
+            .with(Figure::Rate, 240_000.0)
+            .with(Figure::P50, 500.0);
+        results.push(load, Contender::Direct, Some(direct));
+        let c = Sample::default()
+            .with(Figure::Rate, 60_000.0)
+            .with(Figure::Cpu, 13.9);
+        results.push(load, Contender::C, Some(c));
+        results.push(
+            idle,
+            Contender::C,
+            Some(Sample::default().with(Figure::IdleMemory, 700.0)),
+        );
+        let contenders = [Contender::Direct, Contender::C];
+        let text = render(
+            &results,
+            &[load, idle],
+            &contenders,
+            &["haproxy: none".into()],
+        );
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let expected = [
+            "",
+            "### 128 connections, replies of 1200 bytes",
+            "",
+            "| contender | round trips/s | p50 µs | p99 µs | CPU µs | x direct | x C pmproxy | CPU x C pmproxy |",
+            "| --------- | ------------: | -----: | -----: | -----: | -------: | ----------: | --------------: |",
+            "| direct    |       240,000 |  500.0 |      - |      - |     1.00 |        4.00 |               - |",
+            "| C pmproxy |        60,000 |      - |      - |   13.9 |     0.25 |        1.00 |            1.00 |",
+            "",
+            "### Memory",
+            "",
+            "| contender | kB per idle connection |",
+            "| --------- | ---------------------: |",
+            "| C pmproxy |                   0.70 |",
+            "",
+            "Not measured:",
+            "",
+            "- haproxy: none",
+        ];
+        assert_eq!(lines, expected);
+    }
+}

@@ -1,0 +1,110 @@
+//! The samples of all rounds, and the medians and ratios over them.
+
+use std::collections::BTreeMap;
+
+use super::contender::Contender;
+use super::figures::{Figure, Sample, median};
+use super::load::Load;
+
+/// What was measured so far: for each load and contender one entry per round, empty where the
+/// measurement failed.
+#[derive(Debug, Default)]
+pub(super) struct Results(BTreeMap<(&'static str, Contender), Vec<Option<Sample>>>);
+
+impl Results {
+    pub(super) fn push(&mut self, load: Load, contender: Contender, sample: Option<Sample>) {
+        self.0
+            .entry((load.name, contender))
+            .or_default()
+            .push(sample);
+    }
+
+    /// Each round's value; nothing for the rounds without one.
+    fn values(
+        &self,
+        load: Load,
+        contender: Contender,
+        figure: Figure,
+    ) -> impl Iterator<Item = Option<f64>> {
+        let rounds = self
+            .0
+            .get(&(load.name, contender))
+            .map_or(&[][..], Vec::as_slice);
+        rounds
+            .iter()
+            .map(move |sample| sample.as_ref().and_then(|sample| sample.get(figure)))
+    }
+
+    /// The median over the rounds.
+    pub(super) fn median(&self, load: Load, contender: Contender, figure: Figure) -> Option<f64> {
+        median(self.values(load, contender, figure).flatten())
+    }
+
+    /// How many times the figure of `other` that of `contender` is: the ratio within each round,
+    /// where both had the same noise around them, then the median.
+    pub(super) fn ratio(
+        &self,
+        load: Load,
+        contender: Contender,
+        other: Contender,
+        figure: Figure,
+    ) -> Option<f64> {
+        let pairs = self
+            .values(load, contender, figure)
+            .zip(self.values(load, other, figure));
+        median(pairs.filter_map(|pair| match pair {
+            (Some(value), Some(base)) if base > 0.0 => Some(value / base),
+            _ => None,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::LOADS;
+    use super::*;
+
+    fn results(ours: &[Option<f64>], c: &[Option<f64>]) -> Results {
+        let mut results = Results::default();
+        for (contender, rates) in [(Contender::Ours, ours), (Contender::C, c)] {
+            for rate in rates {
+                let sample = rate.map(|rate| Sample::default().with(Figure::Rate, rate));
+                results.push(LOADS[0], contender, sample);
+            }
+        }
+        results
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round_before_the_median() {
+        let results = results(
+            &[Some(2.0), Some(30.0), Some(8.0)],
+            &[Some(1.0), Some(10.0), Some(8.0)],
+        );
+        let ratio = results.ratio(LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
+        assert_eq!(ratio, Some(2.0));
+        assert_eq!(
+            results.median(LOADS[0], Contender::Ours, Figure::Rate),
+            Some(8.0)
+        );
+    }
+
+    #[test]
+    fn a_round_that_failed_for_either_counts_for_neither() {
+        let results = results(&[Some(2.0), None, Some(9.0)], &[Some(1.0), Some(1.0), None]);
+        let ratio = results.ratio(LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
+        assert_eq!(ratio, Some(2.0));
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_median() {
+        let results = results(&[None], &[Some(0.0)]);
+        assert_eq!(
+            results.median(LOADS[0], Contender::Ours, Figure::Rate),
+            None
+        );
+        assert_eq!(results.median(LOADS[1], Contender::C, Figure::Rate), None);
+        let against_zero = results.ratio(LOADS[0], Contender::C, Contender::C, Figure::Rate);
+        assert_eq!(against_zero, None);
+    }
+}
