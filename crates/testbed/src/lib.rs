@@ -1,1 +1,50 @@
-//! testbed
+//! Starts, awaits and ends the peers of acceptance tests. Only tests, benchmarks and chores use it.
+//!
+//! - [`Pmcd`] and [`Pmproxy`] are real daemons on free ports in a [`Scratch`] folder; both are a
+//!   [`Daemon`], which can be paused, killed, restarted, and asked for its log and its descriptors.
+//! - [`Client`] runs a real PCP client with a deadline.
+//! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
+//!   a server whose behaviour is a closure over such a wire.
+//! - [`packages`] knows which Debian packages all this needs.
+//! - [`eventually`] waits for a condition.
+//!
+//! Nothing here sleeps for luck: a daemon is ready when it answers, and every wait has a deadline.
+//! What a test started ends with it, also when the test is killed: see [`Process`].
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use testbed::{Client, Pmcd, Pmproxy};
+//!
+//! let pmcd = Pmcd::start("alpha")?;
+//! let proxy = Pmproxy::builder("target/debug/pmproxy").start()?;
+//! let host = format!("localhost:{}@localhost:{}", pmcd.port(), proxy.port());
+//! let shown = Client::new("pminfo").args(["-h", &host, "-f", "pmcd.hostname"]).run()?;
+//! assert!(shown.succeeded()?.contains("\"alpha\""));
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod daemon;
+mod eventually;
+pub mod packages;
+mod pmcd;
+mod pmproxy;
+mod ports;
+mod process;
+mod scratch;
+mod stub;
+mod wire;
+
+pub use client::{Client, Finished, Running};
+pub use daemon::Daemon;
+pub use eventually::{PATIENCE, eventually, eventually_some};
+pub use pmcd::{Pmcd, PmcdBuilder};
+pub use pmproxy::{Pmproxy, PmproxyBuilder};
+pub use ports::free_port;
+pub use process::{Process, clean_command};
+pub use scratch::Scratch;
+pub use stub::{Stop, Stub};
+pub use wire::{Ending, Wire};

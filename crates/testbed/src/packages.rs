@@ -1,0 +1,129 @@
+//! The Debian packages that tests and benchmarks need. A test whose package is missing fails with
+//! the package's name; it is never skipped.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+/// Who needs a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeededFor {
+    /// Tests fail without it.
+    Tests,
+    /// A benchmark compares with it where it is installed.
+    Comparison,
+}
+
+/// A Debian package.
+#[derive(Debug)]
+pub struct Package {
+    /// The name that `apt-get install` takes.
+    pub name: &'static str,
+    /// Who needs it.
+    pub needed_for: NeededFor,
+    /// What it is used for, in a few words.
+    pub purpose: &'static str,
+    /// Files that are there once it is installed.
+    pub proof: &'static [&'static str],
+}
+
+/// Every package that is needed.
+pub const PACKAGES: &[Package] = &[
+    Package {
+        name: "pcp",
+        needed_for: NeededFor::Tests,
+        purpose: "the real pmcd, its clients, and the pmproxy to compare with",
+        proof: &[
+            "/usr/bin/pminfo",
+            "/usr/bin/pmrep",
+            "/usr/lib/pcp/bin/pmcd",
+            "/usr/lib/pcp/bin/pmnsmerge",
+            "/usr/lib/pcp/bin/pmproxy",
+            "/var/lib/pcp/pmdas/linux/pmdalinux",
+        ],
+    },
+    Package {
+        name: "iproute2",
+        needed_for: NeededFor::Tests,
+        purpose: "unroutable addresses and networks without a route",
+        proof: &["/usr/sbin/ip"],
+    },
+    Package {
+        name: "g++",
+        needed_for: NeededFor::Tests,
+        purpose: "libFuzzer, which is C++",
+        proof: &["/usr/bin/g++"],
+    },
+    Package {
+        name: "haproxy",
+        needed_for: NeededFor::Comparison,
+        purpose: "a proxy to compare speed with",
+        proof: &["/usr/sbin/haproxy"],
+    },
+];
+
+impl Package {
+    /// Whether all files that prove it are there.
+    pub fn is_installed(&self) -> bool {
+        self.absent().is_none()
+    }
+
+    fn absent(&self) -> Option<&'static str> {
+        self.proof
+            .iter()
+            .find(|file| !Path::new(file).exists())
+            .copied()
+    }
+}
+
+/// The packages that tests need and that are not installed.
+pub fn missing() -> Vec<&'static Package> {
+    PACKAGES
+        .iter()
+        .filter(|package| package.needed_for == NeededFor::Tests && !package.is_installed())
+        .collect()
+}
+
+/// Passes if the package is installed.
+///
+/// # Errors
+/// Names the package, the file that is not there, and what to do.
+pub fn require(name: &str) -> Result<()> {
+    let Some(package) = PACKAGES.iter().find(|package| package.name == name) else {
+        bail!("no test has said that it needs the Debian package {name}");
+    };
+    match package.absent() {
+        None => Ok(()),
+        Some(file) => bail!(
+            "the Debian package {name} is missing (there is no {file}); \
+             `cargo xtask test` installs it, or run `apt-get install {name}`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_that_tests_need_is_installed() {
+        let names: Vec<&str> = missing().iter().map(|package| package.name).collect();
+        assert!(
+            names.is_empty(),
+            "missing Debian packages: {}",
+            names.join(" ")
+        );
+    }
+
+    #[test]
+    fn a_missing_package_is_named_with_the_file_that_shows_it() {
+        let package = Package {
+            name: "unobtainium",
+            needed_for: NeededFor::Tests,
+            purpose: "nothing",
+            proof: &["/", "/no/such/file"],
+        };
+        assert_eq!(package.absent(), Some("/no/such/file"));
+        assert!(!package.is_installed());
+    }
+}

@@ -1,0 +1,270 @@
+//! A real pmcd for one test: its own port, name space, configuration and folder.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use pcp_proto::{PduHeader, PduType};
+
+use crate::client::Client;
+use crate::daemon::{Daemon, Launch, accepts, log_path};
+use crate::packages;
+use crate::process::clean_command;
+use crate::scratch::Scratch;
+
+const PMCD: &str = "/usr/lib/pcp/bin/pmcd";
+const PMNSMERGE: &str = "/usr/lib/pcp/bin/pmnsmerge";
+
+/// The parts of the name space for the agents in [`CONFIG`]. The package leaves it to pmcd's start
+/// script to merge them, and that script is for the system's pmcd alone.
+const NAME_SPACE: [&str; 3] = [
+    "/var/lib/pcp/pmns/root_root",
+    "/var/lib/pcp/pmns/root_linux",
+    "/var/lib/pcp/pmns/root_pmcd",
+];
+
+const CONFIG: &str = "\
+pmcd\t2\tdso\tpmcd_init\t/var/lib/pcp/pmdas/pmcd/pmda_pmcd.so
+linux\t60\tpipe\tbinary\t\t/var/lib/pcp/pmdas/linux/pmdalinux
+[access]
+allow \"*\" : all;
+";
+
+/// A running pmcd with the agents for itself and for Linux. It is a [`Daemon`].
+#[derive(Debug)]
+pub struct Pmcd(Daemon);
+
+impl Pmcd {
+    /// Starts a pmcd whose metric `pmcd.hostname` says `name`, and waits until it greets clients.
+    ///
+    /// # Errors
+    /// When the Debian package pcp is missing, or pmcd does not come up (the error shows its log).
+    pub fn start(name: &str) -> Result<Pmcd> {
+        Pmcd::builder(name).start()
+    }
+
+    /// The same, with a choice.
+    pub fn builder(name: &str) -> PmcdBuilder {
+        PmcdBuilder {
+            name: name.to_owned(),
+            port: None,
+            args: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+}
+
+impl Deref for Pmcd {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.0
+    }
+}
+
+impl DerefMut for Pmcd {
+    fn deref_mut(&mut self) -> &mut Daemon {
+        &mut self.0
+    }
+}
+
+/// A pmcd that is to be started.
+#[derive(Debug)]
+pub struct PmcdBuilder {
+    name: String,
+    port: Option<u16>,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl PmcdBuilder {
+    /// The port, instead of any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> PmcdBuilder {
+        self.port = Some(port);
+        self
+    }
+
+    /// More options.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> PmcdBuilder {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// An environment variable. `PMCD_LOCAL` is 1 unless it is set here: it listens on loopback.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> PmcdBuilder {
+        self.env
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it greets clients.
+    ///
+    /// # Errors
+    /// See [`Pmcd::start`].
+    pub fn start(self) -> Result<Pmcd> {
+        packages::require("pcp")?;
+        let scratch = Scratch::new()?;
+        scratch.write("pmcd.conf", CONFIG)?;
+        make_name_space(&scratch.join("root"))?;
+        let launch = Launch {
+            name: "pmcd",
+            port: self.port,
+            command: Box::new(move |scratch, port| self.command(scratch, port)),
+            answers: greets,
+        };
+        Ok(Pmcd(Daemon::start(launch, scratch)?))
+    }
+
+    fn command(&self, scratch: &Scratch, port: u16) -> Command {
+        let socket = scratch.join("pmcd.sock");
+        // One that was killed leaves its socket behind; the next cannot bind it.
+        let _ = std::fs::remove_file(&socket);
+        let mut command = clean_command(PMCD);
+        command.args(["-f", "-A", "-H", &self.name, "-p", &port.to_string()]);
+        command.arg("-s").arg(socket);
+        command.arg("-n").arg(scratch.join("root"));
+        command.arg("-c").arg(scratch.join("pmcd.conf"));
+        command.arg("-l").arg(log_path(scratch, "pmcd"));
+        command.arg("-x").arg(scratch.join("pmcd.err"));
+        command.args(&self.args);
+        command
+            .env("PMCD_LOCAL", "1")
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+fn make_name_space(root: &Path) -> Result<()> {
+    Client::new(PMNSMERGE)
+        .args(["-a"])
+        .args(NAME_SPACE)
+        .args([root])
+        .run()?
+        .succeeded()?;
+    if !root.exists() {
+        bail!("{PMNSMERGE} made no {}", root.display());
+    }
+    Ok(())
+}
+
+/// pmcd speaks first: its greeting is an ERROR PDU.
+fn greets(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut head = [0; PduHeader::SIZE];
+    accepts(port)
+        && TcpStream::connect(address)
+            .and_then(|mut stream| {
+                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+                stream.read_exact(&mut head)
+            })
+            .is_ok()
+        && PduHeader::decode(&head).is_ok_and(|header| header.pdu_type == PduType::ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PATIENCE, eventually, free_port};
+
+    fn hostname(port: u16) -> Result<String> {
+        let host = format!("localhost:{port}");
+        Client::new("pminfo")
+            .args(["-h", &host, "-f", "pmcd.hostname"])
+            .run()?
+            .succeeded()
+    }
+
+    #[test]
+    fn a_real_client_fetches_from_it_and_it_ends_when_asked() {
+        let mut pmcd = Pmcd::start("alpha").unwrap();
+        assert!(hostname(pmcd.port()).unwrap().contains("value \"alpha\""));
+        let (port, folder) = (pmcd.port(), pmcd.folder().to_owned());
+        pmcd.terminate().unwrap();
+        assert!(hostname(port).is_err());
+        drop(pmcd);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn the_agent_for_linux_answers() {
+        let pmcd = Pmcd::start("alpha").unwrap();
+        let host = format!("localhost:{}", pmcd.port());
+        let shown = Client::new("pminfo")
+            .args(["-h", &host, "-f", "hinv.ncpu"])
+            .run()
+            .unwrap();
+        assert!(shown.succeeded().unwrap().contains("value "));
+    }
+
+    #[test]
+    fn its_name_tells_two_of_them_apart() {
+        let (alpha, beta) = (Pmcd::start("alpha").unwrap(), Pmcd::start("beta").unwrap());
+        assert!(hostname(alpha.port()).unwrap().contains("\"alpha\""));
+        assert!(hostname(beta.port()).unwrap().contains("\"beta\""));
+    }
+
+    #[test]
+    fn it_comes_back_on_its_port_after_it_was_killed() {
+        let mut pmcd = Pmcd::start("alpha").unwrap();
+        pmcd.kill();
+        assert!(hostname(pmcd.port()).is_err());
+        pmcd.restart().unwrap();
+        assert!(hostname(pmcd.port()).unwrap().contains("\"alpha\""));
+        pmcd.restart().unwrap();
+        assert!(hostname(pmcd.port()).unwrap().contains("\"alpha\""));
+    }
+
+    #[test]
+    fn a_paused_one_answers_when_it_is_resumed() {
+        let mut pmcd = Pmcd::start("alpha").unwrap();
+        pmcd.pause().unwrap();
+        let host = format!("localhost:{}", pmcd.port());
+        let client = Client::new("pminfo").args(["-h", &host, "-f", "pmcd.hostname"]);
+        let client = client
+            .env("PMCD_CONNECT_TIMEOUT", "60")
+            .within(Duration::from_secs(60));
+        let waiting = client.start().unwrap();
+        pmcd.resume().unwrap();
+        assert!(
+            waiting
+                .finish()
+                .unwrap()
+                .succeeded()
+                .unwrap()
+                .contains("\"alpha\"")
+        );
+    }
+
+    #[test]
+    fn a_client_that_left_leaves_no_descriptor() {
+        let pmcd = Pmcd::start("alpha").unwrap();
+        eventually(PATIENCE, "the probe to be gone", || {
+            hostname(pmcd.port()).is_ok()
+        })
+        .unwrap();
+        let before = pmcd.descriptors().unwrap();
+        hostname(pmcd.port()).unwrap();
+        pmcd.await_descriptors(before).unwrap();
+    }
+
+    #[test]
+    fn a_port_that_another_program_has_is_an_error_when_it_was_asked_for() {
+        let port = free_port().unwrap();
+        let _taken = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+        let error = Pmcd::builder("alpha")
+            .port(port)
+            .start()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(&format!("port {port} is taken")), "{error}");
+    }
+}
