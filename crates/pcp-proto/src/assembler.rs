@@ -15,7 +15,10 @@ pub struct PduAssembler {
 impl PduAssembler {
     /// Refuses PDUs over `limit`.
     pub fn new(limit: PduLimit) -> PduAssembler {
-        PduAssembler { limit, bytes: BytesMut::new() }
+        PduAssembler {
+            limit,
+            bytes: BytesMut::new(),
+        }
     }
 
     /// Takes the bytes that have come.
@@ -28,7 +31,9 @@ impl PduAssembler {
     /// # Errors
     /// [`LengthError`]: the stream cannot be made sense of from here on.
     pub fn next_pdu(&mut self) -> Result<Option<Bytes>, LengthError> {
-        let Some(len) = self.bytes.first_chunk::<4>() else { return Ok(None) };
+        let Some(len) = self.bytes.first_chunk::<4>() else {
+            return Ok(None);
+        };
         let len = self.limit.check(u32::from_be_bytes(*len))? as usize;
         if self.bytes.len() < len.max(PduHeader::SIZE) {
             return Ok(None);
@@ -58,7 +63,13 @@ mod tests {
         let mut assembler = PduAssembler::new(PduLimit::DEFAULT);
         assembler.push(&[0x7f, 0xff, 0xff, 0xff]);
         let refused = assembler.next_pdu();
-        assert_eq!(refused, Err(LengthError::TooLong { len: 0x7fff_ffff, limit: 65536 }));
+        assert_eq!(
+            refused,
+            Err(LengthError::TooLong {
+                len: 0x7fff_ffff,
+                limit: 65536
+            })
+        );
     }
 
     proptest! {

@@ -18,7 +18,9 @@ pub trait Pdu: Sized {
 
     /// The whole PDU as it goes over the wire.
     fn encode(&self, from: u32) -> Vec<u8> {
-        let mut writer = Writer { bytes: vec![0; PduHeader::SIZE] };
+        let mut writer = Writer {
+            bytes: vec![0; PduHeader::SIZE],
+        };
         self.encode_body(&mut writer);
         writer.finish(Self::TYPE, from)
     }
@@ -30,10 +32,16 @@ pub trait Pdu: Sized {
     fn decode(pdu: &[u8]) -> Result<Self, DecodeError> {
         let header = PduHeader::decode(pdu)?;
         if header.pdu_type != Self::TYPE {
-            return Err(DecodeError::OtherType { expected: Self::TYPE, found: header.pdu_type });
+            return Err(DecodeError::OtherType {
+                expected: Self::TYPE,
+                found: header.pdu_type,
+            });
         }
         if header.len as usize != pdu.len() {
-            return Err(DecodeError::Length { stated: header.len, actual: pdu.len() });
+            return Err(DecodeError::Length {
+                stated: header.len,
+                actual: pdu.len(),
+            });
         }
         let mut body = Reader::new(&pdu[PduHeader::SIZE..]);
         let value = Self::decode_body(&mut body)?;
@@ -91,12 +99,21 @@ pub enum DecodeError {
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    total: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the first byte.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes }
+        Reader {
+            rest: bytes,
+            total: bytes.len(),
+        }
+    }
+
+    /// Where the cursor stands in a PDU whose body this reads: bytes so far, the header included.
+    pub fn position(&self) -> usize {
+        PduHeader::SIZE + self.total - self.rest.len()
     }
 
     /// Bytes that are left.
@@ -110,7 +127,11 @@ impl<'a> Reader<'a> {
     /// [`DecodeError::TooShort`] when fewer are left.
     pub fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let Some((head, rest)) = self.rest.split_at_checked(count) else {
-            return Err(DecodeError::TooShort { field, needed: count, available: self.rest.len() });
+            return Err(DecodeError::TooShort {
+                field,
+                needed: count,
+                available: self.rest.len(),
+            });
         };
         self.rest = rest;
         Ok(head)
@@ -118,7 +139,11 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
-            return Err(DecodeError::TooShort { field, needed: N, available: self.rest.len() });
+            return Err(DecodeError::TooShort {
+                field,
+                needed: N,
+                available: self.rest.len(),
+            });
         };
         self.rest = rest;
         Ok(*head)
@@ -171,11 +196,30 @@ impl<'a> Reader<'a> {
     /// [`DecodeError::BadValue`] when it is negative, [`DecodeError::TooShort`] when it is too large.
     pub fn count(&mut self, each: usize, field: &'static str) -> Result<usize, DecodeError> {
         let value = self.i32(field)?;
-        let count = usize::try_from(value)
-            .map_err(|_| DecodeError::BadValue { field, value: value.into() })?;
+        self.holds(value, each, field)
+    }
+
+    /// Judges a count that was read before: as [`Reader::count`].
+    ///
+    /// # Errors
+    /// Those of [`Reader::count`].
+    pub fn holds(
+        &self,
+        value: i32,
+        each: usize,
+        field: &'static str,
+    ) -> Result<usize, DecodeError> {
+        let count = usize::try_from(value).map_err(|_| DecodeError::BadValue {
+            field,
+            value: value.into(),
+        })?;
         let needed = count.saturating_mul(each);
         if needed > self.rest.len() {
-            return Err(DecodeError::TooShort { field, needed, available: self.rest.len() });
+            return Err(DecodeError::TooShort {
+                field,
+                needed,
+                available: self.rest.len(),
+            });
         }
         Ok(count)
     }
@@ -186,6 +230,17 @@ impl<'a> Reader<'a> {
     /// [`DecodeError::TooShort`], or [`DecodeError::NotText`] when it is not UTF-8.
     pub fn text(&mut self, count: usize, field: &'static str) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes(count, field)?).map_err(|_| DecodeError::NotText(field))
+    }
+
+    /// A text after its length, padded to a multiple of four.
+    ///
+    /// # Errors
+    /// Those of [`Reader::count`] and [`Reader::text`].
+    pub fn padded_text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        let len = self.count(1, field)?;
+        let text = self.text(len, field)?;
+        self.padding(len)?;
+        Ok(text)
     }
 
     /// Skips the bytes that pad `len` to a multiple of four.
@@ -251,6 +306,13 @@ impl Writer {
         self.i32(i32::try_from(count).unwrap_or(i32::MAX));
     }
 
+    /// Appends a text after its length, padded to a multiple of four.
+    pub fn padded_text(&mut self, text: &str) {
+        self.count(text.len());
+        self.bytes(text.as_bytes());
+        self.padding(text.len());
+    }
+
     /// Pads what was `len` bytes long to a multiple of four, with the `~` that libpcp uses.
     pub fn padding(&mut self, len: usize) {
         self.bytes.resize(self.bytes.len() + padding(len), b'~');
@@ -263,13 +325,18 @@ impl Writer {
 
     fn finish(mut self, pdu_type: PduType, from: u32) -> Vec<u8> {
         let len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        let header = PduHeader { len, pdu_type, from };
+        let header = PduHeader {
+            len,
+            pdu_type,
+            from,
+        };
         self.bytes[..PduHeader::SIZE].copy_from_slice(&header.encode());
         self.bytes
     }
 }
 
-fn padding(len: usize) -> usize {
+/// How many bytes pad `len` to a multiple of four.
+pub(crate) fn padding(len: usize) -> usize {
     len.wrapping_neg() % 4
 }
 
@@ -281,9 +348,21 @@ mod tests {
     fn a_count_never_promises_more_than_the_bytes_that_are_left() {
         let bytes = [0x7f, 0xff, 0xff, 0xff, 1, 2, 3, 4];
         let refused = Reader::new(&bytes).count(4, "numpmid");
-        assert!(matches!(refused, Err(DecodeError::TooShort { field: "numpmid", .. })));
+        assert!(matches!(
+            refused,
+            Err(DecodeError::TooShort {
+                field: "numpmid",
+                ..
+            })
+        ));
         let negative = Reader::new(&[0xff; 8]).count(4, "numpmid");
-        assert_eq!(negative, Err(DecodeError::BadValue { field: "numpmid", value: -1 }));
+        assert_eq!(
+            negative,
+            Err(DecodeError::BadValue {
+                field: "numpmid",
+                value: -1
+            })
+        );
     }
 
     #[test]

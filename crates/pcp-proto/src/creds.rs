@@ -75,7 +75,12 @@ mod tests {
     #[test]
     fn the_features_asked_for_are_read_from_the_head() {
         let secure = Features::SECURE | Features::HIGHRES;
-        let creds = Creds { versions: vec![VersionCred { version: 2, features: secure }] };
+        let creds = Creds {
+            versions: vec![VersionCred {
+                version: 2,
+                features: secure,
+            }],
+        };
         let pdu = creds.encode(4711);
         assert_eq!(pdu.len(), Creds::HEAD);
         assert!(Creds::asks_for(&pdu, Features::SECURE));

@@ -24,7 +24,11 @@ impl ErrorPdu {
     /// Turns a client away before its session has begun, in the form that libpcp understands at
     /// that point: extended, without features.
     pub fn refusal(status: Status) -> ErrorPdu {
-        ErrorPdu::Extended { status, version: PDU_VERSION, features: Features::default() }
+        ErrorPdu::Extended {
+            status,
+            version: PDU_VERSION,
+            features: Features::default(),
+        }
     }
 
     /// The status, in either form.
@@ -43,7 +47,10 @@ impl Pdu for ErrorPdu {
 
     fn encode_body(&self, body: &mut Writer) {
         body.i32(self.status().0);
-        if let ErrorPdu::Extended { version, features, .. } = *self {
+        if let ErrorPdu::Extended {
+            version, features, ..
+        } = *self
+        {
             body.u8(version & 0x7f);
             body.u8(LICENSED);
             body.u16(features.0);
@@ -58,7 +65,11 @@ impl Pdu for ErrorPdu {
         let version = body.u8("version")? & 0x7f;
         let _licensed = body.u8("licensed")?;
         let features = Features(body.u16("features")?);
-        Ok(ErrorPdu::Extended { status, version, features })
+        Ok(ErrorPdu::Extended {
+            status,
+            version,
+            features,
+        })
     }
 }
 
@@ -72,15 +83,23 @@ mod tests {
         let pdu = ErrorPdu::refusal(Status(-111)).encode(0);
         assert_eq!(
             pdu,
-            [0, 0, 0, 20, 0, 0, 0x70, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x91, 2, 1, 0, 0]
+            [
+                0, 0, 0, 20, 0, 0, 0x70, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x91, 2, 1, 0, 0
+            ]
         );
     }
 
     #[test]
     fn the_greeting_of_a_real_pmcd_is_understood() {
         // Recorded from pmcd 6.0.3.
-        let pdu = [0, 0, 0, 20, 0, 0, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0x0e, 0x44];
-        let ErrorPdu::Extended { status, version, features } = ErrorPdu::decode(&pdu).unwrap()
+        let pdu = [
+            0, 0, 0, 20, 0, 0, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0x0e, 0x44,
+        ];
+        let ErrorPdu::Extended {
+            status,
+            version,
+            features,
+        } = ErrorPdu::decode(&pdu).unwrap()
         else {
             panic!("not the extended form");
         };

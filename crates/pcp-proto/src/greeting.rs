@@ -35,7 +35,10 @@ impl Target {
     /// # Errors
     /// [`TargetError`] when it is not.
     pub fn new(host: &str, port: NonZeroU16) -> Result<Target, TargetError> {
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
         if bare.is_empty() {
             return Err(TargetError::NoHost);
         }
@@ -45,7 +48,10 @@ impl Target {
         if !is_host(bare) {
             return Err(TargetError::BadHost);
         }
-        Ok(Target { host: bare.into(), port })
+        Ok(Target {
+            host: bare.into(),
+            port,
+        })
     }
 
     /// The name or address, without brackets.
@@ -88,7 +94,9 @@ fn is_host(host: &str) -> bool {
         return host.bytes().all(|byte| byte.is_ascii_graphic());
     }
     !host.starts_with('-')
-        && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && host
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 /// Why the first line is not pmproxy's.
@@ -153,8 +161,15 @@ fn not_a_hello(bytes: &[u8], text: &[u8]) -> HelloError {
 }
 
 fn is_http(bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 7] =
-        [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"DELETE ", b"CONNECT "];
+    const METHODS: [&[u8]; 7] = [
+        b"GET ",
+        b"POST ",
+        b"PUT ",
+        b"HEAD ",
+        b"OPTIONS ",
+        b"DELETE ",
+        b"CONNECT ",
+    ];
     METHODS.iter().any(|method| bytes.starts_with(method))
 }
 
@@ -209,7 +224,9 @@ pub fn parse_target(bytes: &[u8]) -> Result<Option<(Target, usize)>, TargetError
     if words.next().is_some() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(TargetError::BadPort);
     }
-    let port = port.parse::<NonZeroU16>().map_err(|_| TargetError::BadPort)?;
+    let port = port
+        .parse::<NonZeroU16>()
+        .map_err(|_| TargetError::BadPort)?;
     Ok(Some((Target::new(host, port)?, end + 1)))
 }
 
@@ -228,28 +245,58 @@ mod tests {
             assert_eq!(parse_client_hello(&CLIENT_HELLO[..end]), Ok(None));
         }
         assert_eq!(parse_client_hello(CLIENT_HELLO), Ok(Some(17)));
-        assert_eq!(parse_client_hello(b"pmproxy-client 1\r\nhost 1\n"), Ok(Some(18)));
+        assert_eq!(
+            parse_client_hello(b"pmproxy-client 1\r\nhost 1\n"),
+            Ok(Some(18))
+        );
     }
 
     #[test]
     fn what_is_not_a_hello_is_named() {
         assert_eq!(parse_client_hello(b"\x16\x03\x01"), Err(HelloError::Tls));
-        assert_eq!(parse_client_hello(b"GET / HTTP/1.1\r\n"), Err(HelloError::Http));
+        assert_eq!(
+            parse_client_hello(b"GET / HTTP/1.1\r\n"),
+            Err(HelloError::Http)
+        );
         assert_eq!(parse_client_hello(b"\0\0\0\x14"), Err(HelloError::Pdu));
-        assert_eq!(parse_client_hello(b"pmproxy-client 2\n"), Err(HelloError::Version));
-        assert_eq!(parse_client_hello(b"pmproxy-client 11\n"), Err(HelloError::Version));
-        assert_eq!(parse_client_hello(b"pmproxy-server 1\n"), Err(HelloError::Other));
+        assert_eq!(
+            parse_client_hello(b"pmproxy-client 2\n"),
+            Err(HelloError::Version)
+        );
+        assert_eq!(
+            parse_client_hello(b"pmproxy-client 11\n"),
+            Err(HelloError::Version)
+        );
+        assert_eq!(
+            parse_client_hello(b"pmproxy-server 1\n"),
+            Err(HelloError::Other)
+        );
         assert_eq!(parse_client_hello(b"hello"), Err(HelloError::Other));
     }
 
     #[test]
     fn hosts_are_names_and_addresses() {
-        assert_eq!(target("localhost 44321\n"), Ok(Some(("localhost:44321".into(), 16))));
-        assert_eq!(target("10.0.0.1 1\r\nrest"), Ok(Some(("10.0.0.1:1".into(), 12))));
+        assert_eq!(
+            target("localhost 44321\n"),
+            Ok(Some(("localhost:44321".into(), 16)))
+        );
+        assert_eq!(
+            target("10.0.0.1 1\r\nrest"),
+            Ok(Some(("10.0.0.1:1".into(), 12)))
+        );
         assert_eq!(target("::1 44321\n"), Ok(Some(("[::1]:44321".into(), 10))));
-        assert_eq!(target("[::1] 44321\n"), Ok(Some(("[::1]:44321".into(), 12))));
-        assert_eq!(target("fe80::1%eth0 1\n"), Ok(Some(("[fe80::1%eth0]:1".into(), 15))));
-        assert_eq!(target("büro.example 2\n"), Ok(Some(("büro.example:2".into(), 16))));
+        assert_eq!(
+            target("[::1] 44321\n"),
+            Ok(Some(("[::1]:44321".into(), 12)))
+        );
+        assert_eq!(
+            target("fe80::1%eth0 1\n"),
+            Ok(Some(("[fe80::1%eth0]:1".into(), 15)))
+        );
+        assert_eq!(
+            target("büro.example 2\n"),
+            Ok(Some(("büro.example:2".into(), 16)))
+        );
     }
 
     #[test]
@@ -269,7 +316,10 @@ mod tests {
         assert_eq!(parse_target(&[0, 0, 0, 20]), Err(TargetError::NotText));
         let long = "h".repeat(MAX_HOST + 1);
         assert_eq!(target(&format!("{long} 1\n")), Err(TargetError::LongHost));
-        assert_eq!(target(&"h".repeat(MAX_TARGET_LINE)), Err(TargetError::LongLine));
+        assert_eq!(
+            target(&"h".repeat(MAX_TARGET_LINE)),
+            Err(TargetError::LongLine)
+        );
         assert_eq!(target(&"h".repeat(MAX_TARGET_LINE - 1)), Ok(None));
     }
 

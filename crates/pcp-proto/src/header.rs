@@ -144,7 +144,9 @@ impl PduLimit {
     /// A limit of `bytes`, if a PDU can be as short as a header and no longer than [`PduLimit::MAX`].
     pub fn new(bytes: u32) -> Option<PduLimit> {
         let header = u32::try_from(PduHeader::SIZE).ok()?;
-        (header..=PduLimit::MAX.0).contains(&bytes).then_some(PduLimit(bytes))
+        (header..=PduLimit::MAX.0)
+            .contains(&bytes)
+            .then_some(PduLimit(bytes))
     }
 
     /// The limit in bytes.
@@ -205,7 +207,13 @@ mod tests {
         assert_eq!(limit.check(11), Err(LengthError::TooShort { len: 11 }));
         assert_eq!(limit.check(12), Ok(12));
         assert_eq!(limit.check(65536), Ok(65536));
-        assert_eq!(limit.check(65537), Err(LengthError::TooLong { len: 65537, limit: 65536 }));
+        assert_eq!(
+            limit.check(65537),
+            Err(LengthError::TooLong {
+                len: 65537,
+                limit: 65536
+            })
+        );
         assert_eq!(PduLimit::new(11), None);
         assert_eq!(PduLimit::new(0x8000_0000), None);
     }

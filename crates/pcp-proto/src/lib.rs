@@ -8,27 +8,71 @@
 //! open each of them. A session with pmcd begins with an [`ErrorPdu`] from pmcd (its features) and
 //! a [`Creds`] from the client; a session with pmproxy begins with the two lines in [`greeting`].
 //!
+//! Then the client asks and pmcd answers, one after the other, each with the answer or an
+//! [`ErrorPdu`]:
+//!
+//! | question | answer | what about |
+//! | --- | --- | --- |
+//! | [`PmnsNames`] | [`PmnsIds`] | identifiers of names |
+//! | [`PmnsIds`], [`PmnsChild`], [`PmnsTraverse`] | [`PmnsNames`] | names |
+//! | [`DescReq`] | [`Descriptor`] | what a metric is |
+//! | [`DescIds`] | [`Descs`] | what several metrics are |
+//! | [`InstanceReq`] | [`InstanceList`] | what a metric has values for |
+//! | [`TextReq`] | [`Text`] | help |
+//! | [`LabelReq`] | [`Labels`] | labels |
+//! | [`Profile`] | none | which instances the fetches that follow are about |
+//! | [`Fetch`] | [`FetchResult`] | values |
+//! | [`HighresFetch`] | [`HighresResult`] | values |
+//! | [`FetchResult`] | [`ErrorPdu`] | stores values |
+//! | [`Attribute`] | depends | authentication, containers |
+//!
 //! All integers are big-endian. Layouts and numbers are facts of libpcp's protocol version 2, as
 //! spoken by PCP 3 to 6 (upstream's `libpcp.h` and the traffic of a real pmcd).
 
 #![forbid(unsafe_code)]
 
 mod assembler;
+mod attribute;
 pub mod codec;
 mod creds;
+mod descriptor;
 mod error;
 mod features;
+mod fetch;
 pub mod greeting;
 mod header;
+mod instance;
+mod labels;
+mod metric;
+mod names;
+mod profile;
+mod result;
 mod status;
+#[cfg(test)]
+mod testing;
+mod text;
+mod units;
+mod values;
 
 pub use assembler::PduAssembler;
+pub use attribute::{Attribute, AttributeKey};
 pub use codec::{DecodeError, Pdu};
 pub use creds::{Creds, VersionCred};
+pub use descriptor::{DescIds, DescReq, Descs};
 pub use error::ErrorPdu;
 pub use features::Features;
+pub use fetch::{Fetch, HighresFetch};
 pub use header::{LengthError, PduHeader, PduLimit, PduType};
+pub use instance::{InstanceList, InstanceReq};
+pub use labels::{Label, LabelReq, LabelSet, LabelSubject, LabelText, Labels};
+pub use metric::{Descriptor, InDom, Instance, PmId, Semantics, ValueType};
+pub use names::{NodeKind, PmnsChild, PmnsIds, PmnsNames, PmnsTraverse};
+pub use profile::{InDomProfile, Profile, Selection};
+pub use result::{FetchResult, HighresResult};
 pub use status::Status;
+pub use text::{Text, TextKind, TextReq, TextSubject};
+pub use units::{SpaceScale, TimeScale, Units};
+pub use values::{ValueBlock, ValueSet, Values};
 
 /// The TCP port on which pmcd listens unless told otherwise.
 pub const PMCD_PORT: u16 = 44321;

@@ -29,6 +29,8 @@ impl Status {
     pub const IPC: Status = Status(-BASE - 21);
     /// No profile was sent for the context (`PM_ERR_NOPROFILE`).
     pub const NO_PROFILE: Status = Status(-BASE - 36);
+    /// No agent serves the domain (`PM_ERR_NOAGENT`).
+    pub const NO_AGENT: Status = Status(-BASE - 41);
     /// The operation is not permitted (`PM_ERR_PERMISSION`).
     pub const PERMISSION: Status = Status(-BASE - 42);
     /// The host has as many connections as it may have (`PM_ERR_CONNLIMIT`).
@@ -37,6 +39,10 @@ impl Status {
     pub const NONLEAF: Status = Status(-BASE - 49);
     /// There are no labels (`PM_ERR_NOLABELS`).
     pub const NO_LABELS: Status = Status(-BASE - 65);
+    /// A list has too few elements (`PM_ERR_TOOSMALL`).
+    pub const TOO_SMALL: Status = Status(-BASE - 98);
+    /// The answer would be too large (`PM_ERR_TOOBIG`).
+    pub const TOO_BIG: Status = Status(-BASE - 99);
     /// The operation is not implemented (`PM_ERR_NYI`).
     pub const NOT_IMPLEMENTED: Status = Status(-BASE - 8999);
 
@@ -63,13 +69,20 @@ impl fmt::Display for Status {
             Status::INST => f.write_str("unknown instance"),
             Status::IPC => f.write_str("protocol failure"),
             Status::NO_PROFILE => f.write_str("no profile was sent"),
+            Status::NO_AGENT => f.write_str("no agent serves the domain"),
             Status::PERMISSION => f.write_str("not permitted"),
             Status::CONNECTION_LIMIT => f.write_str("connection limit reached"),
             Status::NONLEAF => f.write_str("not a leaf of the metric name space"),
             Status::NO_LABELS => f.write_str("no labels"),
+            Status::TOO_SMALL => f.write_str("a list has too few elements"),
+            Status::TOO_BIG => f.write_str("the answer would be too large"),
             Status::NOT_IMPLEMENTED => f.write_str("not implemented"),
             Status(code) if code > -BASE => {
-                write!(f, "{}", std::io::Error::from_raw_os_error(code.saturating_neg()))
+                write!(
+                    f,
+                    "{}",
+                    std::io::Error::from_raw_os_error(code.saturating_neg())
+                )
             }
             Status(code) => write!(f, "PCP error {code}"),
         }
