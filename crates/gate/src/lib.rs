@@ -1,5 +1,21 @@
-//! What every network daemon of gatehouse shares.
+//! What every network daemon of gatehouse shares: it listens, dials, relays and lives as a daemon,
+//! and knows no protocol.
+//!
+//! The way of a connection: [`listen`] takes it, [`limits`] finds room for it, the daemon's own
+//! session reads who asks for what, [`dial`] reaches the server, and [`relay`] carries the bytes.
+//! Around it, [`lifecycle`] makes the process a daemon and ends it, and [`telemetry`] tells others
+//! what it has done.
 
 #![forbid(unsafe_code)]
 
+pub mod dial;
+mod errno;
+pub mod lifecycle;
+pub mod limits;
+pub mod listen;
 pub mod relay;
+pub mod stream;
+pub mod telemetry;
+pub mod throttle;
+
+pub use errno::describe;

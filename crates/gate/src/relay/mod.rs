@@ -192,8 +192,7 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
                 .name(name)
                 .spawn(move || engine.run())?;
             relay.loops.push(Loop {
-                commands,
-                waker,
+                remote,
                 load,
                 counters,
             });

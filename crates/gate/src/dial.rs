@@ -1,0 +1,372 @@
+//! Connecting to a host by name: resolve it, then try its addresses, all within one deadline.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::listen::tune;
+use crate::stream::Origin;
+
+/// How long one address has before the next is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// The most addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 16;
+
+/// Look-ups that one origin may have under way. The system's resolver keeps a thread busy for each,
+/// for as long as its servers are silent, so that no client may take them all.
+const LOOKUPS_OF_ONE_ORIGIN: usize = 8;
+
+/// Look-ups under way at the most.
+pub const MOST_LOOKUPS: usize = 128;
+
+/// Why nobody answered.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The resolver does not know the name, or could not find out.
+    #[error("cannot resolve {host:?}: {source}")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The name stands for nothing that can be connected to.
+    #[error("{host:?} has no address that can be connected to")]
+    NoAddress {
+        /// The name.
+        host: String,
+    },
+    /// Every address was tried in vain; this is the most telling failure.
+    #[error("cannot connect to {address}: {source}{}", others(*.tried))]
+    Unreachable {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+        /// How many addresses were tried.
+        tried: usize,
+    },
+    /// The deadline passed first.
+    #[error("cannot connect to {host:?} port {port} within {limit:?}")]
+    TimedOut {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The time that was allowed.
+        limit: Duration,
+    },
+}
+
+fn others(tried: usize) -> String {
+    if tried > 1 {
+        format!(" (the best of {tried} addresses)")
+    } else {
+        String::new()
+    }
+}
+
+impl DialError {
+    /// The errno that says the same to a client.
+    pub fn errno(&self) -> i32 {
+        let errno = match self {
+            DialError::Unresolved { .. } | DialError::NoAddress { .. } => Errno::HOSTUNREACH,
+            DialError::TimedOut { .. } => Errno::TIMEDOUT,
+            DialError::Unreachable { source, .. } => {
+                return source
+                    .raw_os_error()
+                    .unwrap_or(Errno::HOSTUNREACH.raw_os_error());
+            }
+        };
+        errno.raw_os_error()
+    }
+}
+
+/// Connects to hosts by name, with the system's resolver.
+#[derive(Debug)]
+pub struct Dialer {
+    limit: Duration,
+    lookups: Arc<Semaphore>,
+    by_origin: Mutex<HashMap<Origin, Arc<Semaphore>>>,
+}
+
+impl Dialer {
+    /// A dialer that gives each connection `limit` from the look-up on.
+    pub fn new(limit: Duration) -> Dialer {
+        let lookups = Arc::new(Semaphore::new(MOST_LOOKUPS));
+        Dialer {
+            limit,
+            lookups,
+            by_origin: Mutex::default(),
+        }
+    }
+
+    /// Connects to `port` of `host`, a name or an address without brackets, for `origin`.
+    ///
+    /// # Errors
+    /// [`DialError`]. A name that cannot be resolved is never dialled.
+    pub async fn dial(
+        &self,
+        host: &str,
+        port: u16,
+        origin: Origin,
+    ) -> Result<TcpStream, DialError> {
+        let deadline = Instant::now() + self.limit;
+        let timed_out = |_| DialError::TimedOut {
+            host: host.into(),
+            port,
+            limit: self.limit,
+        };
+        let resolved = timeout_at(deadline, self.resolve(host, port, origin));
+        let addresses = resolved.await.map_err(timed_out)??;
+        timeout_at(deadline, connect_any(addresses))
+            .await
+            .map_err(timed_out)?
+    }
+
+    async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        origin: Origin,
+    ) -> Result<Vec<SocketAddr>, DialError> {
+        let found =
+            match host.parse::<IpAddr>() {
+                Ok(address) => vec![SocketAddr::new(address, port)],
+                Err(_) => self.look_up(host, port, origin).await.map_err(|source| {
+                    DialError::Unresolved {
+                        host: host.into(),
+                        source,
+                    }
+                })?,
+            };
+        let mut addresses = interleave(found);
+        // The unspecified address would reach this very machine, which nobody asked for.
+        addresses.retain(|address| !address.ip().to_canonical().is_unspecified());
+        addresses.truncate(MOST_ADDRESSES);
+        if addresses.is_empty() {
+            return Err(DialError::NoAddress { host: host.into() });
+        }
+        Ok(addresses)
+    }
+
+    async fn look_up(&self, host: &str, port: u16, origin: Origin) -> io::Result<Vec<SocketAddr>> {
+        let permits = (
+            permit(&self.share_of(origin)).await?,
+            permit(&self.lookups).await?,
+        );
+        let host = host.to_owned();
+        let lookup = tokio::task::spawn_blocking(move || {
+            // Held until the resolver returns, even when nobody waits for it any more.
+            let _permits = permits;
+            (host.as_str(), port)
+                .to_socket_addrs()
+                .map(Iterator::collect)
+        });
+        lookup.await.map_err(io::Error::other)?
+    }
+
+    /// What an origin shares among its look-ups. Origins without any are forgotten.
+    fn share_of(&self, origin: Origin) -> Arc<Semaphore> {
+        let mut shares = self
+            .by_origin
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let fresh = || Arc::new(Semaphore::new(LOOKUPS_OF_ONE_ORIGIN));
+        Arc::clone(shares.entry(origin).or_insert_with(fresh))
+    }
+}
+
+async fn permit(semaphore: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
+    Arc::clone(semaphore)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)
+}
+
+/// Keeps the resolver's order but lets the families take turns, so that one that leads nowhere does
+/// not hold up the other (RFC 8305, section 4). Each address is kept once.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut ordered = Vec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return ordered;
+        }
+        for address in pair.into_iter().flatten() {
+            if !ordered.contains(&address) {
+                ordered.push(address);
+            }
+        }
+    }
+}
+
+/// Tries the addresses one after the other, each with a head start before the next; the first that
+/// answers wins.
+async fn connect_any(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
+    let tried = addresses.len();
+    let mut waiting = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut best: Option<(SocketAddr, io::Error)> = None;
+    let mut next_start = Instant::now();
+    loop {
+        tokio::select! {
+            () = sleep_until(next_start), if waiting.len() > 0 => {
+                if let Some(address) = waiting.next() {
+                    attempts.spawn(async move { (address, connect(address).await) });
+                    next_start = Instant::now() + HEAD_START;
+                }
+            }
+            Some(attempt) = attempts.join_next() => match attempt {
+                Ok((_, Ok(stream))) => return Ok(stream),
+                Ok((address, Err(error))) => {
+                    let better = best.as_ref().is_none_or(|(_, old)| rank(&error) < rank(old));
+                    if better {
+                        best = Some((address, error));
+                    }
+                    next_start = Instant::now();
+                }
+                Err(panicked) => tracing::error!("a connection attempt broke off: {panicked}"),
+            },
+            else => break,
+        }
+    }
+    let (address, source) = best.unwrap_or_else(|| {
+        (
+            SocketAddr::from(([0, 0, 0, 0], 0)),
+            Errno::HOSTUNREACH.into(),
+        )
+    });
+    Err(DialError::Unreachable {
+        address,
+        source,
+        tried,
+    })
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // On the loopback a connection to a free port of the ephemeral range can meet itself.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(Errno::CONNREFUSED.into());
+    }
+    tune(&SockRef::from(&stream))?;
+    Ok(stream)
+}
+
+/// A smaller rank tells more: a refusal means that the host is there.
+fn rank(error: &io::Error) -> usize {
+    const TELLING: [Errno; 5] = [
+        Errno::CONNREFUSED,
+        Errno::CONNRESET,
+        Errno::TIMEDOUT,
+        Errno::HOSTUNREACH,
+        Errno::NETUNREACH,
+    ];
+    let is = |errno: &Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    TELLING.iter().position(is).unwrap_or(TELLING.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    const US: Origin = Origin::User(0);
+
+    fn dialer() -> Dialer {
+        Dialer::new(Duration::from_secs(5))
+    }
+
+    /// A port on which nobody listens.
+    async fn free_port() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn a_name_reaches_whichever_address_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // The name may stand for ::1 first, where nobody listens.
+        let stream = dialer().dial("localhost", port, US).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_is_not_dialled() {
+        let error = dialer()
+            .dial("no-such-host.invalid", 44321, US)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DialError::Unresolved { .. }), "{error}");
+        assert_eq!(error.errno(), Errno::HOSTUNREACH.raw_os_error());
+    }
+
+    #[tokio::test]
+    async fn the_unspecified_address_is_not_dialled() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["0.0.0.0", "::", "::ffff:0.0.0.0", "0"] {
+            let error = dialer().dial(host, port, US).await.unwrap_err();
+            assert!(
+                matches!(error, DialError::NoAddress { .. }),
+                "{host}: {error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told() {
+        let error = dialer()
+            .dial("127.0.0.1", free_port().await, US)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DialError::Unreachable { .. }), "{error}");
+        assert_eq!(error.errno(), Errno::CONNREFUSED.raw_os_error());
+    }
+
+    #[tokio::test]
+    async fn the_most_telling_failure_is_reported() {
+        let port = free_port().await;
+        // A documentation address (RFC 3849) has no route, or leads nowhere.
+        let addresses = vec![
+            SocketAddr::from(([255, 255, 255, 255], port)),
+            SocketAddr::from(([127, 0, 0, 1], port)),
+        ];
+        let error = connect_any(addresses).await.unwrap_err();
+        assert_eq!(error.errno(), Errno::CONNREFUSED.raw_os_error());
+        assert!(
+            error.to_string().contains("the best of 2 addresses"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let parse = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter()
+                .map(|address| address.parse().unwrap())
+                .collect()
+        };
+        let given = parse(&["[::1]:1", "[::2]:1", "[::2]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let wanted = parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1"]);
+        assert_eq!(interleave(given), wanted);
+    }
+}

@@ -1,0 +1,92 @@
+//! Leaving the terminal, and the file that tells the daemon's process id.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Becomes a daemon: a process of its own session, in the root folder, without a terminal. With
+/// `keep_stderr`, standard error stays open, because the log goes there. There must be one thread
+/// only, and paths that are still needed must be absolute.
+///
+/// # Errors
+/// When the system cannot make the process or open `/dev/null`.
+pub fn detach(keep_stderr: bool) -> io::Result<()> {
+    let null = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    nix::unistd::daemon(false, true)?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    if !keep_stderr {
+        rustix::stdio::dup2_stderr(&null)?;
+    }
+    Ok(())
+}
+
+/// A file with the process id of the daemon, removed on drop.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+}
+
+impl PidFile {
+    /// Writes the id of this process, in place of what an earlier one left.
+    ///
+    /// # Errors
+    /// When the file cannot be made. A symbolic link is not followed.
+    pub fn create(path: &Path) -> io::Result<PidFile> {
+        let mut file: File = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(PidFile { path: path.into() })
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let ours = std::process::id().to_string();
+        if std::fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == ours) {
+            // Without the right to remove it, the next start overwrites it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_goes_with_the_daemon_unless_another_took_it_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon.pid");
+        let file = PidFile::create(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{}\n", std::process::id()));
+        drop(file);
+        assert!(!path.exists());
+
+        let file = PidFile::create(&path).unwrap();
+        std::fs::write(&path, "1\n").unwrap();
+        drop(file);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "data").unwrap();
+        let path = folder.path().join("daemon.pid");
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        assert!(PidFile::create(&path).is_err());
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "data");
+    }
+}
