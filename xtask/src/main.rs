@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod test;
+mod tree;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,119 @@
+//! `cargo xtask test`: everything that must hold before a change goes in, step by step.
+
+mod packages;
+mod runner;
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use lexopt::Arg;
+
+use crate::fuzz;
+use crate::tree::{cargo, must, works};
+
+const USAGE: &str = "\
+Usage: cargo xtask test [--no-install]
+
+Checks everything, in this order: the Debian packages and Rust components that the checks need, the
+format, clippy, the docs, the dependency policy (if cargo-deny is installed), a few seconds of
+fuzzing for each parser, the tests. The first step that fails ends it.
+
+Missing packages are installed when this runs as root on Debian or a system like it, and missing
+Rust components when there is rustup; what is installed is said first. With --no-install, and where
+that cannot be done, they are named and the chore fails.";
+
+/// Enough to notice a parser that falls over at once; `cargo xtask fuzz` is for longer runs.
+const FUZZ_SECONDS: u32 = 3;
+
+/// A step: its name, and what it does. The flag says whether it may install.
+type Step = (&'static str, fn(bool) -> Result<()>);
+
+/// The tests come last, so that their summary ends the output.
+const STEPS: [Step; 8] = [
+    ("Debian packages", packages::ensure),
+    ("Rust components", ensure_components),
+    ("format", check_format),
+    ("clippy", run_clippy),
+    ("docs", build_docs),
+    ("dependency policy", check_dependencies),
+    ("fuzzing", |_| fuzz::run_all(FUZZ_SECONDS)),
+    ("tests", |_| runner::run_tests()),
+];
+
+pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut install = true;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Long("help") | Arg::Short('h') => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            Arg::Long("no-install") => install = false,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    for (name, step) in STEPS {
+        println!("==> {name}");
+        let start = Instant::now();
+        step(install).with_context(|| format!("step «{name}» failed"))?;
+        println!("    {name}: {:.1} s", start.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
+
+fn ensure_components(install: bool) -> Result<()> {
+    let absent: Vec<&str> = [("rustfmt", "fmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter(|(_, subcommand)| !works(cargo().args([subcommand, "--version"])))
+        .map(|(component, _)| component)
+        .collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let names = absent.join(" ");
+    if !install || !works(Command::new("rustup").arg("--version")) {
+        bail!("missing Rust components: {names}; `rustup component add {names}` installs them");
+    }
+    println!("installing Rust components: {names}");
+    must(
+        Command::new("rustup")
+            .args(["component", "add"])
+            .args(absent),
+    )
+}
+
+fn check_format(_install: bool) -> Result<()> {
+    must(cargo().args(["fmt", "--all", "--check"]))
+        .context("some code is not formatted: run `cargo fmt --all`")
+}
+
+fn run_clippy(_install: bool) -> Result<()> {
+    let clippy = [
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    must(cargo().args(clippy))
+}
+
+fn build_docs(_install: bool) -> Result<()> {
+    must(
+        cargo()
+            .args(["doc", "--quiet", "--no-deps", "--workspace"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// Advisories are left out: their database comes from the internet.
+fn check_dependencies(_install: bool) -> Result<()> {
+    if !works(cargo().args(["deny", "--version"])) {
+        println!("not checked: cargo-deny is not installed");
+        return Ok(());
+    }
+    must(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+}
