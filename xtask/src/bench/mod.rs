@@ -22,9 +22,9 @@ mod wire;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -35,6 +35,8 @@ use load::Load;
 use options::{Options, USAGE};
 use process::{Interrupt, Stub, generate};
 use results::Results;
+
+use crate::tree;
 
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     match args.next()? {
@@ -176,21 +178,10 @@ fn go_on_as_release_build() -> Result<()> {
     Err(error).with_context(|| format!("cannot start {}", release.display()))
 }
 
-/// `cargo build --release -p PACKAGE`; its messages go to standard error, so that the tables can be
-/// redirected.
+/// Builds a package of the workspace, as it is to be measured. cargo's messages go to standard
+/// error, so that the tables can be redirected.
 fn cargo_build_release(package: &str) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "-p", package])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot start cargo")?;
-    ensure!(
-        status.success(),
-        "cargo build --release -p {package} failed ({status})"
-    );
-    Ok(())
+    tree::must(tree::cargo().args(["build", "--release", "-p", package]))
 }
 
 /// Lets this process and those that it starts hold as many descriptors as they may: thousands of

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use pcp_proto::greeting::{CLIENT_HELLO, SERVER_HELLO, Target};
 
-use super::wire::request;
+use super::wire::{credentials, request, welcome};
 
 /// Bounds each wait for a contender while a connection is set up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,8 +48,9 @@ impl Peer {
         if let Some(target) = self.target {
             greet(&mut stream, target)?;
         }
+        expect(&mut stream, &welcome()).context("the stub server's welcome")?;
         stream
-            .write_all(&request(PROOF))
+            .write_all(&[&credentials(), &request(PROOF)[..]].concat())
             .context("cannot send the first request")?;
         stream
             .read_exact(&mut [0; PROOF as usize])
@@ -65,16 +66,19 @@ fn greet(stream: &mut TcpStream, target: SocketAddr) -> Result<()> {
     stream
         .write_all(CLIENT_HELLO)
         .context("cannot send the greeting")?;
-    let mut answer = [0; SERVER_HELLO.len()];
-    stream
-        .read_exact(&mut answer)
-        .context("the greeting was not answered")?;
-    ensure!(
-        answer == SERVER_HELLO,
-        "the greeting was answered with {}",
-        answer.escape_ascii()
-    );
+    expect(stream, SERVER_HELLO).context("the answer to the greeting")?;
     stream
         .write_all(&target.to_line())
         .context("cannot send the host line")
+}
+
+fn expect(stream: &mut TcpStream, wanted: &[u8]) -> Result<()> {
+    let mut came = vec![0; wanted.len()];
+    stream.read_exact(&mut came).context("it did not come")?;
+    ensure!(
+        came == wanted,
+        "{:?} came instead",
+        came.escape_ascii().to_string()
+    );
+    Ok(())
 }

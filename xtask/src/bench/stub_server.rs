@@ -1,5 +1,5 @@
-//! The stub server: stands for pmcd, answers each request at once with as many bytes as it asks
-//! for. One thread; it greets nobody, so that every contender gets the same.
+//! The stub server: stands for pmcd, welcomes each client and answers each request at once with
+//! as many bytes as it asks for. One thread.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
-use pcp_proto::PduHeader;
+use pcp_proto::{Creds, PduHeader};
 use slab::Slab;
 
-use super::wire::{MAX_REPLY, REQUEST, reply_head, wanted_reply};
+use super::wire::{MAX_REPLY, REQUEST, reply_head, wanted_reply, welcome};
 
 /// Requests that are read ahead for one connection: the others wait in the kernel, so that a client
 /// that reads nothing cannot make the stub grow.
@@ -78,10 +78,12 @@ fn accept_all(
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
-                stream.set_nonblocking(true)?;
-                stream.set_nodelay(true)?;
                 let descriptor = stream.as_raw_fd();
-                let key = connections.insert(Connection::new(stream));
+                // A client that has left already takes no welcome.
+                let Ok(connection) = Connection::open(stream) else {
+                    continue;
+                };
+                let key = connections.insert(connection);
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 registry.register(&mut SourceFd(&descriptor), Token(key), interest)?;
             }
@@ -104,6 +106,8 @@ struct Connection {
     inbox: Box<[u8; READ_AHEAD * REQUEST]>,
     /// The part of the inbox that holds bytes not answered yet.
     filled: std::ops::Range<usize>,
+    /// The client's credentials came, which nobody looks at.
+    introduced: bool,
     reply: u32,
     sent: usize,
     /// Epoll said that there are bytes, and no read came back short since.
@@ -113,16 +117,20 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Connection {
-        Connection {
+    fn open(mut stream: TcpStream) -> io::Result<Connection> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        stream.write_all(&welcome())?;
+        Ok(Connection {
             stream,
             inbox: Box::new([0; READ_AHEAD * REQUEST]),
             filled: 0..0,
+            introduced: false,
             reply: 0,
             sent: 0,
             readable: false,
             ending: false,
-        }
+        })
     }
 
     fn note(&mut self, event: &Event) {
@@ -161,6 +169,11 @@ impl Connection {
     }
 
     fn next_request(&mut self) -> Option<[u8; REQUEST]> {
+        if !self.introduced {
+            let _credentials: &[u8; Creds::HEAD] = self.inbox[self.filled.clone()].first_chunk()?;
+            self.filled.start += Creds::HEAD;
+            self.introduced = true;
+        }
         let request = *self.inbox[self.filled.clone()].first_chunk()?;
         self.filled.start += REQUEST;
         Some(request)

@@ -1,13 +1,40 @@
-//! The requests and replies of the benchmark: PDUs in shape, so that a proxy that checks lengths
-//! passes them on. A request says how long its reply is to be.
+//! What passes between load generator and stub server: the opening of a session with pmcd, then
+//! requests and replies that are PDUs in shape, so that a proxy that checks lengths passes them on.
+//! A request says how long its reply is to be.
 
-use pcp_proto::{PduHeader, PduType};
+use pcp_proto::{
+    Creds, ErrorPdu, Features, PDU_VERSION, Pdu, PduHeader, PduType, Status, VersionCred,
+};
 
 /// Size of a request, in bytes.
 pub(super) const REQUEST: usize = 60;
 
 /// The largest reply that the stub server gives, in bytes.
 pub(super) const MAX_REPLY: u32 = 1 << 20;
+
+/// What the stub server says first, as pmcd does. It tells the client that the proxy has reached
+/// the server: PCP's own pmproxy loses what a client sends sooner.
+pub(super) fn welcome() -> Vec<u8> {
+    let (status, features) = (Status::OK, Features::default());
+    ErrorPdu::Extended {
+        status,
+        version: PDU_VERSION,
+        features,
+    }
+    .encode(0)
+}
+
+/// What a client says first, as those of PCP do; some proxies insist on it.
+pub(super) fn credentials() -> Vec<u8> {
+    let cred = VersionCred {
+        version: PDU_VERSION,
+        features: Features::default(),
+    };
+    Creds {
+        versions: vec![cred],
+    }
+    .encode(0)
+}
 
 /// A request for a reply of `reply` bytes.
 pub(super) fn request(reply: u32) -> [u8; REQUEST] {
@@ -49,6 +76,12 @@ mod tests {
         assert_eq!(PduHeader::decode(&bytes).unwrap().len, 60);
         assert_eq!(wanted_reply(&bytes), Some(1200));
         assert_eq!(PduHeader::decode(&reply_head(1200)).unwrap().len, 1200);
+    }
+
+    #[test]
+    fn a_session_opens_with_the_pdus_that_proxies_know() {
+        assert_eq!(ErrorPdu::decode(&welcome()).unwrap().status(), Status::OK);
+        assert_eq!(credentials().len(), Creds::HEAD);
     }
 
     #[test]
