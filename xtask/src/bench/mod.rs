@@ -44,7 +44,7 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
         Some(Value(what)) if what == "stub-server" => stub_server::run(),
         Some(Value(what)) if what == "load-generator" => generator::run(args),
         Some(Short('h') | Long("help")) => show_usage(),
-        Some(other) => Err(other.unexpected()).context(USAGE),
+        Some(other) => Err(options::unexpected(other)),
         None => bail!("what is to be measured?\n\n{USAGE}"),
     }
 }
@@ -196,8 +196,8 @@ fn machine_facts(options: &Options) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let system = rustix::system::uname();
     format!(
-        "{cores} cores shared by proxy, load generator and stub server, {} {}; medians of {} \
-         rounds, {} s for each load and contender, nothing pinned.",
+        "{} {}; {cores} cores, shared by proxy, load generator and stub server, nothing pinned; \
+         rounds: {}, seconds for each measurement: {}.",
         system.sysname().to_string_lossy(),
         system.release().to_string_lossy(),
         options.rounds,

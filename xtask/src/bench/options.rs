@@ -55,7 +55,7 @@ impl Options {
                         .contenders
                         .push(find_contender(&args.value()?.string()?)?);
                 }
-                other => return Err(other.unexpected()).context(USAGE),
+                other => return Err(unexpected(other)),
             }
         }
         if options.loads.is_empty() {
@@ -68,6 +68,11 @@ impl Options {
         options.contenders.dedup();
         Ok(Some(options))
     }
+}
+
+/// The error for an argument that the bench does not know.
+pub(super) fn unexpected(arg: lexopt::Arg<'_>) -> anyhow::Error {
+    anyhow::anyhow!("{} (cargo xtask bench --help says more)", arg.unexpected())
 }
 
 fn parse_rounds(text: &str) -> Result<usize> {

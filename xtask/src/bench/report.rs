@@ -25,7 +25,7 @@ pub(super) fn render(
     missing: &[String],
 ) -> String {
     let mut text = String::from(
-        "CPU is the proxy's user and system time for one round trip. \"x NAME\" is the ratio of \
+        "Medians over the rounds. CPU is the proxy's user and system time for one round trip. \"x NAME\" is the ratio of \
          round trips/s to those of NAME, \"CPU x NAME\" that of CPU, taken within each round.\n",
     );
     let (memory, round_trips): (Vec<Load>, Vec<Load>) =
