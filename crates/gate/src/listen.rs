@@ -115,7 +115,7 @@ fn bind_unix(path: &Path, backlog: i32, mode: u32) -> io::Result<Bound> {
         identity: identity(path)?,
         active: true,
     };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    set_socket_mode(path, mode)?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(Bound {

@@ -74,6 +74,16 @@ impl Account {
         geteuid().is_root()
     }
 
+    /// The number of the user that the process runs as.
+    pub fn current_uid() -> u32 {
+        geteuid().as_raw()
+    }
+
+    /// The user's number.
+    pub fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
     /// The user's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,0 +1,281 @@
+//! The life of the daemon: everything is opened, privileges are dropped, clients are served until a
+//! signal ends it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use gate::dial::{Dialer, MOST_LOOKUPS};
+use gate::lifecycle::{Account, Log, PidFile, Signal, Signals, date, detach, install_log};
+use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
+use gate::listen::{Address, Bound, Listener};
+use gate::telemetry;
+use gate::throttle::Throttle;
+use pcp_proto::PDU_VERSION;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::counters::Counters;
+use crate::options::Mode;
+use crate::request_ports::{RequestPorts, open_as};
+use crate::session::{PcpRelay, Shared, on_end};
+use crate::settings::Settings;
+
+/// How long sessions may go on once the daemon was told to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The admin socket is for the daemon's user and root.
+const ADMIN_MODE: u32 = 0o600;
+
+/// Threads that greet and connect clients; relaying has its own.
+const ADMISSION_THREADS: usize = 2;
+
+/// Opens the log. Where that fails, messages go to standard error.
+pub(crate) fn open_log(settings: &Settings) -> Arc<Log> {
+    let debug = settings.debug.clone();
+    let (log, failure) = match Log::create(&settings.log, settings.account.as_ref()) {
+        Ok(log) => (log, None),
+        Err(error) => (Log::stderr(), Some(error)),
+    };
+    let log = Arc::new(log);
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    log.write_plain(&format!(
+        "Log for pmproxy on {} started {}\n\n",
+        host.display(),
+        date()
+    ));
+    install_log("pmproxy", Arc::clone(&log), move |target| debug.has(target));
+    if let Some(error) = failure {
+        let path = settings.log.display();
+        let error = gate::describe(&error);
+        tracing::warn!("cannot write the log {path}: {error}; messages go to standard error");
+    }
+    log
+}
+
+/// Runs the daemon until a signal ends it.
+pub(crate) fn run(settings: &Settings, log: &Arc<Log>) -> Result<()> {
+    let descriptors = raise_descriptor_limit();
+    let mut ports = RequestPorts::open(
+        settings.socket.clone(),
+        &settings.interfaces,
+        settings.ports.iter(),
+        settings.max_pending,
+        settings.account.as_ref(),
+    );
+    for error in &ports.errors {
+        tracing::error!("{error}");
+    }
+    if !ports.is_reachable() {
+        let first = ports.errors.last().cloned().unwrap_or_default();
+        bail!("can't open any request ports, exiting: {first}");
+    }
+    let admin = open_admin_socket(settings);
+    if settings.mode == Mode::Daemon {
+        detach(log.path().is_none()).context("cannot become a daemon")?;
+    }
+    let _pid_file = (settings.mode != Mode::Foreground).then(|| write_pid_file(settings));
+    if let Some(account) = &settings.account {
+        account.assume()?;
+    }
+    introduce(settings, log, &ports);
+    let limit = ClientLimit { descriptors };
+    let daemon = Daemon::start(settings, Arc::clone(log), limit)?;
+    let runtime = runtime().context("cannot start the threads that admit clients")?;
+    runtime.block_on(daemon.serve(std::mem::take(&mut ports.open), admin))?;
+    // Look-ups that hang in the resolver must not hold up the end.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(ADMISSION_THREADS)
+        .max_blocking_threads(MOST_LOOKUPS)
+        .thread_name("admission")
+        .enable_all()
+        .build()
+}
+
+/// The numbers are a convenience: without the socket the daemon serves all the same.
+fn open_admin_socket(settings: &Settings) -> Option<Bound> {
+    let path = &settings.admin_socket;
+    let address = Address::Unix(path.clone());
+    match open_as(
+        settings.account.as_ref(),
+        &address,
+        settings.max_pending,
+        ADMIN_MODE,
+    ) {
+        Ok(bound) => Some(bound),
+        Err(error) => {
+            let error = gate::describe(&error);
+            tracing::warn!(
+                "no numbers can be read: admin socket {}: {error}",
+                path.display()
+            );
+            None
+        }
+    }
+}
+
+fn write_pid_file(settings: &Settings) -> Option<PidFile> {
+    let path = &settings.pid_file;
+    let create = || PidFile::create(path);
+    let created = match &settings.account {
+        Some(account) => account.with_file_rights(create).or_else(|_| create()),
+        None => create(),
+    };
+    created
+        .inspect_err(|error| {
+            let error = gate::describe(error);
+            tracing::warn!("cannot write the pid file {}: {error}", path.display());
+        })
+        .ok()
+}
+
+/// The opening of the log, as readers of the C program's log know it.
+fn introduce(settings: &Settings, log: &Log, ports: &RequestPorts) {
+    let (pid, user, uid) = (
+        std::process::id(),
+        Account::current_name(),
+        Account::current_uid(),
+    );
+    let table = ports.table();
+    log.write_plain(&format!(
+        "pmproxy: PID = {pid}, PDU version = {PDU_VERSION}, user = {user} ({uid})\n{table}\n"
+    ));
+    for remark in &settings.remarks {
+        tracing::info!("{remark}");
+    }
+}
+
+/// How many clients there may be.
+#[derive(Clone, Copy, Debug)]
+struct ClientLimit {
+    descriptors: Option<u64>,
+}
+
+impl ClientLimit {
+    /// As many as the configuration wants, unless the descriptors do not suffice.
+    fn of(self, wanted: usize) -> usize {
+        let fit = clients_that_fit(wanted, self.descriptors);
+        if fit < wanted {
+            let descriptors = self.descriptors.unwrap_or_default();
+            tracing::info!(
+                "at most {fit} clients instead of {wanted}: there may be {descriptors} descriptors"
+            );
+        }
+        fit
+    }
+}
+
+struct Daemon<'a> {
+    settings: &'a Settings,
+    log: Arc<Log>,
+    shared: Arc<Shared>,
+    relay: Arc<PcpRelay>,
+    admission: Admission,
+    limit: ClientLimit,
+}
+
+impl<'a> Daemon<'a> {
+    fn start(settings: &'a Settings, log: Arc<Log>, limit: ClientLimit) -> Result<Daemon<'a>> {
+        let shared = Arc::new(Shared {
+            counters: Counters::default(),
+            throttle: Throttle::default(),
+            dialer: Dialer::new(settings.connect_timeout),
+            greeting_limit: settings.connect_timeout,
+            pdu_limit: settings.pdu_limit,
+        });
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let relay = PcpRelay::start(cores, on_end(&shared)).context("cannot start the relay")?;
+        let admission = Admission::new(limit.of(settings.config.max_clients));
+        Ok(Daemon {
+            settings,
+            log,
+            shared,
+            relay: Arc::new(relay),
+            admission,
+            limit,
+        })
+    }
+
+    /// Serves clients until a signal comes, then lets their sessions end for a while.
+    async fn serve(self, ports: Vec<Bound>, admin: Option<Bound>) -> Result<()> {
+        let mut signals = Signals::listen().context("cannot receive signals")?;
+        let mut work = JoinSet::new();
+        for port in ports {
+            work.spawn(self.accept_clients(port.into_listener()?));
+        }
+        if let Some(admin) = admin {
+            let relay = Arc::clone(&self.relay);
+            let admission = self.admission.clone();
+            let registry = self
+                .shared
+                .counters
+                .registry(admission, move || relay.totals());
+            work.spawn(telemetry::serve(admin.into_listener()?, Arc::new(registry)));
+        }
+        let name = loop {
+            match signals.next().await {
+                Signal::Reload => self.reload(),
+                Signal::Stop(name) => break name,
+            }
+        };
+        tracing::info!("pmproxy caught {name}");
+        work.shutdown().await;
+        tokio::select! {
+            () = self.sessions_end() => {}
+            _ = signals.next() => {}
+        }
+        tracing::info!("pmproxy Shutdown");
+        Ok(())
+    }
+
+    fn accept_clients(&self, listener: Listener) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, relay) = (Arc::clone(&self.shared), Arc::clone(&self.relay));
+        let admission = self.admission.clone();
+        async move {
+            accept(&listener, &admission, |stream, peer, place| {
+                let Some(place) = place else {
+                    shared.turn_away(peer);
+                    return;
+                };
+                let (shared, relay) = (Arc::clone(&shared), Arc::clone(&relay));
+                tokio::spawn(async move { shared.serve(&relay, stream, peer, place).await });
+            })
+            .await;
+        }
+    }
+
+    /// Waits until no session is left, for [`GRACE`] at most.
+    async fn sessions_end(&self) {
+        let until = Instant::now() + GRACE;
+        while self.relay.totals().sessions > 0 && Instant::now() < until {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Reopens the log and reads the configuration; one with an error changes nothing.
+    fn reload(&self) {
+        if let Err(error) = self.log.reopen() {
+            let error = gate::describe(&error);
+            tracing::error!("SIGHUP: cannot reopen the log, the old one stays in use: {error}");
+        }
+        match self.settings.config_source.read() {
+            Ok(config) => {
+                self.admission.set_limit(self.limit.of(config.max_clients));
+                tracing::info!("SIGHUP: the log is reopened and the configuration is read");
+                for remark in &config.remarks {
+                    tracing::info!("{remark}");
+                }
+            }
+            Err(error) => {
+                tracing::error!("SIGHUP: the configuration stays as it was: {error:#}");
+            }
+        }
+    }
+}

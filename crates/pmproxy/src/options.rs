@@ -1,0 +1,273 @@
+//! The command line, as in `pmproxy(1)`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
+use pcp_env::{DebugOptions, PortSet};
+use pcp_proto::PduLimit;
+
+/// What `-?` prints.
+pub(crate) const USAGE: &str = "\
+Usage: pmproxy [options]
+
+General options:
+  -?, --help            show this usage message and exit
+
+Service options:
+  -A                    disable service advertisement
+  -f, --foreground      run in the foreground
+  -F, --managed, --systemd
+                        run under a service manager: in the foreground, with pid file and change of user
+  -U USER, --username=USER
+                        run as this user [default pcp, when a daemon is started by root]
+
+Configuration options:
+  -c FILE, --config=FILE
+                        configuration file [default $PCP_SYSCONF_DIR/pmproxy/pmproxy.conf]
+  -L BYTES              maximum size of PDUs from clients, 12 to 2147483647 [default 65536]
+
+Connection options:
+  -i ADDR, --interface=ADDR
+                        accept connections on this address only; may be repeated
+  -p PORT[,PORT ...], --port=PORT[,PORT ...]
+                        accept connections on these ports [default 44322]; may be repeated
+  -s PATH, --socket=PATH
+                        unix domain socket [default $PCP_RUN_DIR/pmproxy.socket]
+
+Secure connection options:
+  -C DIR                certificate database folder [default /etc/pki/nssdb]
+  -M NAME               certificate name [default \"PCP Collector certificate\"]
+  -P FILE               file with the certificate database password
+
+Diagnostic options:
+  -D OPTIONS, --debug=OPTIONS
+                        debugging options, comma-separated; context traces clients [pmdbg -l lists all]
+  -l FILE, --log=FILE   log file [default pmproxy.log in the current folder]
+  -x FILE               fatal messages before the log is open go here [default /dev/tty]
+
+Accepted for the sake of existing option files, without effect:
+  -d, --deprecated   -t, --timeseries   -h HOST, --redishost=HOST   -r PORT, --redisport=PORT
+";
+
+/// How the process is to live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It leaves the terminal.
+    #[default]
+    Daemon,
+    /// `-f`: it stays in the foreground, as whoever started it.
+    Foreground,
+    /// `-F`: it stays in the foreground, but changes user and writes a pid file.
+    Managed,
+}
+
+/// What the command line says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) help: bool,
+    pub(crate) mode: Mode,
+    /// `-A`
+    pub(crate) no_advertisement: bool,
+    /// `-c`
+    pub(crate) config: Option<PathBuf>,
+    /// `-D`
+    pub(crate) debug: DebugOptions,
+    /// `-i`, as written
+    pub(crate) interfaces: Vec<String>,
+    /// `-l`
+    pub(crate) log: Option<PathBuf>,
+    /// `-L`
+    pub(crate) pdu_limit: Option<PduLimit>,
+    /// `-p`
+    pub(crate) ports: PortSet,
+    /// `-s`
+    pub(crate) socket: Option<PathBuf>,
+    /// `-U`
+    pub(crate) user: Option<String>,
+    /// `-x`
+    pub(crate) fatal_messages: Option<PathBuf>,
+    /// `-C`
+    pub(crate) certificate_database: Option<PathBuf>,
+    /// `-M`
+    pub(crate) certificate_name: Option<String>,
+    /// `-P`
+    pub(crate) password_file: Option<PathBuf>,
+    /// Options that were given although they have no effect.
+    pub(crate) without_effect: Vec<&'static str>,
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OptionsError {
+    #[error(transparent)]
+    Syntax(#[from] lexopt::Error),
+    #[error("-L {0:?}: the maximum PDU size is a number of bytes from 12 to 2147483647")]
+    PduLimit(String),
+    #[error("-p {list:?}: {source}")]
+    Ports {
+        list: String,
+        source: pcp_env::PortSetError,
+    },
+    #[error("-D {list:?}: {source}")]
+    Debug {
+        list: String,
+        source: pcp_env::UnknownDebugOption,
+    },
+    #[error("at most one of -f and -F may be given")]
+    TwoModes,
+    #[error("unexpected argument {0:?}: pmproxy takes options only")]
+    Operand(String),
+    #[error("option {0} needs a value that is not empty")]
+    Empty(&'static str),
+}
+
+impl Options {
+    /// Reads the arguments after the program's name.
+    pub(crate) fn parse<A>(arguments: A) -> Result<Options, OptionsError>
+    where
+        A: IntoIterator<Item: Into<OsString>>,
+    {
+        let mut options = Options::default();
+        let mut parser = Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Short('?') | Long("help") => options.help = true,
+                Short('A') => options.no_advertisement = true,
+                Short('f') | Long("foreground") => options.set_mode(Mode::Foreground)?,
+                Short('F') | Long("managed" | "systemd") => options.set_mode(Mode::Managed)?,
+                Short('c') | Long("config") => options.config = Some(path(&mut parser, "-c")?),
+                Short('D') | Long("debug") => options.add_debug(text(&mut parser, "-D")?)?,
+                Short('i') | Long("interface") => {
+                    options.interfaces.push(text(&mut parser, "-i")?);
+                }
+                Short('l') | Long("log") => options.log = Some(path(&mut parser, "-l")?),
+                Short('L') => options.pdu_limit = Some(pdu_limit(text(&mut parser, "-L")?)?),
+                Short('p') | Long("port") => options.add_ports(text(&mut parser, "-p")?)?,
+                Short('s') | Long("socket") => options.socket = Some(path(&mut parser, "-s")?),
+                Short('U') | Long("username") => options.user = Some(text(&mut parser, "-U")?),
+                Short('x') => options.fatal_messages = Some(path(&mut parser, "-x")?),
+                Short('C') => options.certificate_database = Some(path(&mut parser, "-C")?),
+                Short('M') => options.certificate_name = Some(text(&mut parser, "-M")?),
+                Short('P') => options.password_file = Some(path(&mut parser, "-P")?),
+                Short('d') | Long("deprecated") => options.without_effect.push("-d"),
+                Short('t') | Long("timeseries") => options.without_effect.push("-t"),
+                Short('h') | Long("redishost") => {
+                    parser.value()?;
+                    options.without_effect.push("-h");
+                }
+                Short('r') | Long("redisport") => {
+                    parser.value()?;
+                    options.without_effect.push("-r");
+                }
+                Value(operand) => {
+                    return Err(OptionsError::Operand(operand.to_string_lossy().into()));
+                }
+                _ => return Err(argument.unexpected().into()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), OptionsError> {
+        if self.mode != Mode::Daemon && self.mode != mode {
+            return Err(OptionsError::TwoModes);
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    fn add_ports(&mut self, list: String) -> Result<(), OptionsError> {
+        let ports = list
+            .parse()
+            .map_err(|source| OptionsError::Ports { list, source })?;
+        self.ports.unite(ports);
+        Ok(())
+    }
+
+    fn add_debug(&mut self, list: String) -> Result<(), OptionsError> {
+        let debug = list
+            .parse()
+            .map_err(|source| OptionsError::Debug { list, source })?;
+        self.debug.unite(debug);
+        Ok(())
+    }
+}
+
+fn text(parser: &mut Parser, option: &'static str) -> Result<String, OptionsError> {
+    let value = parser.value()?.string()?;
+    if value.is_empty() {
+        Err(OptionsError::Empty(option))
+    } else {
+        Ok(value)
+    }
+}
+
+fn path(parser: &mut Parser, option: &'static str) -> Result<PathBuf, OptionsError> {
+    let value = parser.value()?;
+    if value.is_empty() {
+        Err(OptionsError::Empty(option))
+    } else {
+        Ok(value.into())
+    }
+}
+
+fn pdu_limit(bytes: String) -> Result<PduLimit, OptionsError> {
+    bytes
+        .parse()
+        .ok()
+        .and_then(PduLimit::new)
+        .ok_or(OptionsError::PduLimit(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, OptionsError> {
+        Options::parse(line.split_whitespace())
+    }
+
+    #[test]
+    fn options_of_the_manual_page_are_known() {
+        let line = "-A -C /certs -f -i 10.0.0.1 -i ::1 -l x.log -L 4096 -M name -p 1,2 -p 3 -P pw \
+                    -U nobody -x fatal -c conf -D context -s sock";
+        let options = parse(line).unwrap();
+        assert!(options.no_advertisement);
+        assert_eq!(options.mode, Mode::Foreground);
+        assert_eq!(options.interfaces, ["10.0.0.1", "::1"]);
+        assert_eq!(options.pdu_limit.map(PduLimit::bytes), Some(4096));
+        assert_eq!(options.ports.iter().collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(options.debug.has("context"));
+        let long = "-A -C /certs --foreground --interface=10.0.0.1 --interface ::1 --log=x.log \
+                    -L4096 -M name --port=1,2 --port 3 -Ppw --username=nobody -xfatal \
+                    --config=conf --debug=context --socket=sock";
+        assert_eq!(parse(long).unwrap(), options);
+    }
+
+    #[test]
+    fn options_of_today_that_have_no_effect_are_accepted_and_remembered() {
+        let options = parse("-d -t -h redis.example -r 6379").unwrap();
+        assert_eq!(options.without_effect, ["-d", "-t", "-h", "-r"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |line: &str| parse(line).unwrap_err().to_string();
+        assert!(error("-L 11").starts_with("-L \"11\": the maximum PDU size"));
+        assert!(error("-L 64k").starts_with("-L \"64k\""));
+        assert_eq!(
+            error("-p 44322,x"),
+            "-p \"44322,x\": \"x\" is not a port number from 1 to 65535"
+        );
+        assert!(error("-D contxt").contains("is not a debugging option"));
+        assert_eq!(error("-f -F"), "at most one of -f and -F may be given");
+        assert_eq!(
+            error("start"),
+            "unexpected argument \"start\": pmproxy takes options only"
+        );
+        assert_eq!(error("-Z"), "invalid option '-Z'");
+        assert_eq!(error("-p"), "missing argument for option '-p'");
+    }
+}

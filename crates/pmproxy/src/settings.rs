@@ -1,0 +1,176 @@
+//! Everything that the daemon is told, from the command line, the environment and the
+//! configuration, checked before anything is opened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use gate::lifecycle::Account;
+use pcp_env::{DebugOptions, Environment, PortSet, connect_timeout};
+use pcp_proto::{PMPROXY_PORT, PduLimit};
+
+use crate::certificates;
+use crate::config::Config;
+use crate::options::{Mode, Options};
+use crate::request_ports::Interface;
+
+/// The longest queue of clients that wait to be taken, unless `PMPROXY_MAXPENDING` says otherwise.
+const MAX_PENDING: i32 = 1024;
+
+/// What the daemon is told.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) mode: Mode,
+    /// The user to become; none to stay.
+    pub(crate) account: Option<Account>,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) ports: PortSet,
+    pub(crate) socket: PathBuf,
+    pub(crate) max_pending: i32,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) pdu_limit: PduLimit,
+    pub(crate) debug: DebugOptions,
+    pub(crate) log: PathBuf,
+    pub(crate) pid_file: PathBuf,
+    pub(crate) admin_socket: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) config_source: ConfigSource,
+    /// What the log should say before the work begins.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum ConfigSource {
+    /// `-c`
+    Named(PathBuf),
+    /// The usual file, which may be missing.
+    Usual(PathBuf),
+}
+
+impl ConfigSource {
+    /// Reads the configuration.
+    pub(crate) fn read(&self) -> Result<Config> {
+        Ok(match self {
+            ConfigSource::Named(path) => Config::read(path)?,
+            ConfigSource::Usual(path) => Config::read_default(path)?,
+        })
+    }
+}
+
+impl Settings {
+    /// Puts together what the command line and the environment say.
+    pub(crate) fn gather(options: Options, environment: &Environment) -> Result<Settings> {
+        let config_source = match options.config {
+            Some(path) => ConfigSource::Named(std::path::absolute(path)?),
+            None => ConfigSource::Usual(environment.sysconf_dir().join("pmproxy/pmproxy.conf")),
+        };
+        let config = config_source.read()?;
+        let run_dir = environment.run_dir();
+        let account = account(options.mode, options.user.as_deref(), environment)?;
+        let mut remarks = certificates::check(
+            options.certificate_database.as_deref(),
+            options.certificate_name.as_deref(),
+            options.password_file.as_deref(),
+            account.as_ref(),
+        )?;
+        remarks.extend(options.without_effect.iter().map(|option| {
+            format!("option {option} has no effect: this pmproxy has no time series service")
+        }));
+        remarks.extend(config.remarks.iter().cloned());
+        let socket = options
+            .socket
+            .or_else(|| environment.path("PMPROXY_SOCKET"));
+        let admin_socket = environment
+            .path("PMPROXY_ADMIN_SOCKET")
+            .or_else(|| config.admin_socket.clone());
+        Ok(Settings {
+            mode: options.mode,
+            account,
+            interfaces: interfaces(&options.interfaces, environment, &mut remarks)?,
+            ports: ports(options.ports, environment)?,
+            socket: std::path::absolute(socket.unwrap_or(run_dir.join("pmproxy.socket")))?,
+            max_pending: max_pending(environment)?,
+            connect_timeout: connect_timeout(environment)?,
+            pdu_limit: options.pdu_limit.unwrap_or(PduLimit::DEFAULT),
+            debug: options.debug,
+            log: std::path::absolute(options.log.unwrap_or("pmproxy.log".into()))?,
+            pid_file: run_dir.join("pmproxy.pid"),
+            admin_socket: std::path::absolute(
+                admin_socket.unwrap_or(run_dir.join("pmproxy.admin.socket")),
+            )?,
+            config,
+            config_source,
+            remarks,
+        })
+    }
+}
+
+/// A daemon of root's becomes the user of PCP's daemons, if there is one; otherwise only `-U`
+/// changes the user.
+fn account(mode: Mode, named: Option<&str>, environment: &Environment) -> Result<Option<Account>> {
+    match named {
+        Some(name) => Ok(Some(
+            Account::find(name).with_context(|| format!("-U {name}"))?,
+        )),
+        None if mode != Mode::Foreground && Account::is_root() => {
+            Ok(Account::find(&environment.user()).ok())
+        }
+        None => Ok(None),
+    }
+}
+
+fn ports(mut ports: PortSet, environment: &Environment) -> Result<PortSet> {
+    if let Some(list) = environment.get("PMPROXY_PORT") {
+        ports.unite(
+            list.parse()
+                .with_context(|| format!("PMPROXY_PORT={list}"))?,
+        );
+    }
+    if ports.is_empty() {
+        ports = std::num::NonZeroU16::new(PMPROXY_PORT)
+            .into_iter()
+            .collect();
+    }
+    Ok(ports)
+}
+
+fn interfaces(
+    named: &[String],
+    environment: &Environment,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Interface>> {
+    let local_only = match environment.get("PMPROXY_LOCAL").as_deref().map(str::trim) {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(other) => bail!("PMPROXY_LOCAL={other}: expected 0 or 1"),
+    };
+    if local_only {
+        if !named.is_empty() {
+            remarks.push("PMPROXY_LOCAL=1: -i is ignored, only local clients are served".into());
+        }
+        return Ok(Interface::loopback());
+    }
+    if named.is_empty() {
+        return Ok(Interface::any());
+    }
+    let mut interfaces = Vec::new();
+    for name in named {
+        for interface in Interface::find(name).with_context(|| format!("-i {name}"))? {
+            if !interfaces.contains(&interface) {
+                interfaces.push(interface);
+            }
+        }
+    }
+    Ok(interfaces)
+}
+
+fn max_pending(environment: &Environment) -> Result<i32> {
+    let Some(text) = environment.get("PMPROXY_MAXPENDING") else {
+        return Ok(MAX_PENDING);
+    };
+    match text.trim().parse() {
+        Ok(count @ 1..=65535) => Ok(count),
+        _ => bail!("PMPROXY_MAXPENDING={text}: expected a number from 1 to 65535"),
+    }
+}
