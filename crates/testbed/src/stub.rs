@@ -246,8 +246,13 @@ mod tests {
 
     #[test]
     fn a_reset_arrives_as_a_reset() {
-        let stub = Stub::start(|wire, _| wire.reset()).unwrap();
+        let stub = Stub::start(|mut wire, _| {
+            wire.receive(1)?;
+            wire.reset()
+        })
+        .unwrap();
         let mut wire = Wire::connect(stub.port()).unwrap();
+        wire.send(b"!").unwrap();
         assert_eq!(wire.receive_to_end().unwrap(), (vec![], Ending::Reset));
     }
 

@@ -47,8 +47,8 @@ impl Wire {
     /// # Errors
     /// When that fails.
     pub fn connect_to(address: SocketAddr) -> Result<Wire> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("cannot connect to {address}"))?;
+        let stream =
+            TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         Wire::new(stream)
     }
 

@@ -29,8 +29,8 @@ const FUZZ_SECONDS: u32 = 3;
 /// A step: its name, and what it does. The flag says whether it may install.
 type Step = (&'static str, fn(bool) -> Result<()>);
 
-/// The tests come last, so that their summary ends the output.
-const STEPS: [Step; 8] = [
+/// What comes before the tests, which come last so that their summary ends the output.
+const STEPS: [Step; 7] = [
     ("Debian packages", packages::ensure),
     ("Rust components", ensure_components),
     ("format", check_format),
@@ -38,7 +38,6 @@ const STEPS: [Step; 8] = [
     ("docs", build_docs),
     ("dependency policy", check_dependencies),
     ("fuzzing", |_| fuzz::run_all(FUZZ_SECONDS)),
-    ("tests", |_| runner::run_tests()),
 ];
 
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
@@ -54,12 +53,19 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
         }
     }
     for (name, step) in STEPS {
-        println!("==> {name}");
-        let start = Instant::now();
-        step(install).with_context(|| format!("step «{name}» failed"))?;
-        println!("    {name}: {:.1} s", start.elapsed().as_secs_f32());
+        timed(name, || step(install))?;
     }
+    let tally = timed("tests", runner::run_tests)?;
+    println!("\n{tally}");
     Ok(())
+}
+
+fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("==> {name}");
+    let start = Instant::now();
+    let done = step().with_context(|| format!("step «{name}» failed"))?;
+    println!("    {name}: {:.1} s", start.elapsed().as_secs_f32());
+    Ok(done)
 }
 
 fn ensure_components(install: bool) -> Result<()> {

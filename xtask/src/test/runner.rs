@@ -1,5 +1,6 @@
 //! Runs the tests, with nextest where it is installed, and sums up what the runners say.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::AddAssign;
 use std::process::{Command, Stdio};
@@ -9,27 +10,36 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::tree::{cargo, show, works};
 
-/// Runs unit, property and acceptance tests and the examples in the docs, and prints how many
-/// passed and failed as the last line.
-pub(super) fn run_tests() -> Result<()> {
+/// How the summary of cargo's own runner begins: one for each test binary.
+const CARGO_SUMMARY: &str = "test result:";
+
+/// How the summary of nextest begins. Above it, it shows what failed tests printed, and that has
+/// lines of the other kind.
+const NEXTEST_SUMMARY: &str = "Summary [";
+
+/// Runs unit, property and acceptance tests and the examples in the docs.
+pub(super) fn run_tests() -> Result<Tally> {
     let whole_run = ["--workspace", "--no-fail-fast"];
     let mut runs = Vec::new();
     if works(cargo().args(["nextest", "--version"])) {
-        runs.push(run(cargo()
-            .args(["test", "--quiet", "--doc"])
-            .args(whole_run))?);
-        runs.push(run(cargo().args(["nextest", "run"]).args(whole_run))?);
+        let examples = ["test", "--quiet", "--doc"];
+        runs.push(run(cargo().args(examples).args(whole_run), CARGO_SUMMARY)?);
+        runs.push(run(
+            cargo().args(["nextest", "run"]).args(whole_run),
+            NEXTEST_SUMMARY,
+        )?);
     } else {
-        runs.push(run(cargo().arg("test").args(whole_run))?);
+        runs.push(run(cargo().arg("test").args(whole_run), CARGO_SUMMARY)?);
     }
     let mut total = Tally::default();
-    runs.iter().for_each(|run| total += run.tally);
-    println!("\n{} passed, {} failed", total.passed, total.failed);
+    for run in &runs {
+        total += run.tally;
+    }
     if let Some(run) = runs.iter().find(|run| !run.succeeded) {
-        bail!("`{}` failed", run.command);
+        bail!("{total}; `{}` failed", run.command);
     }
     ensure!(total.passed > 0, "no test was run");
-    Ok(())
+    Ok(total)
 }
 
 /// What became of one runner.
@@ -41,9 +51,15 @@ struct Run {
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+pub(super) struct Tally {
     passed: u64,
     failed: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
 }
 
 impl AddAssign for Tally {
@@ -54,7 +70,7 @@ impl AddAssign for Tally {
 }
 
 /// Runs a runner, shows its output as it comes, and counts along.
-fn run(command: &mut Command) -> Result<Run> {
+fn run(command: &mut Command, summary: &str) -> Result<Run> {
     let shown = show(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -64,8 +80,8 @@ fn run(command: &mut Command) -> Result<Run> {
         .with_context(|| format!("cannot run `{shown}`"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let tally = thread::scope(|scope| {
-        let stdout = scope.spawn(|| pass_on(stdout, |line| println!("{line}")));
-        let mut tally = pass_on(stderr, |line| eprintln!("{line}"));
+        let stdout = scope.spawn(|| pass_on(stdout, summary, |line| println!("{line}")));
+        let mut tally = pass_on(stderr, summary, |line| eprintln!("{line}"));
         tally += stdout.join().unwrap_or_default();
         tally
     });
@@ -79,27 +95,24 @@ fn run(command: &mut Command) -> Result<Run> {
     })
 }
 
-fn pass_on(stream: Option<impl Read>, print: impl Fn(&str)) -> Tally {
+fn pass_on(stream: Option<impl Read>, summary: &str, print: impl Fn(&str)) -> Tally {
     let mut tally = Tally::default();
     let Some(stream) = stream else { return tally };
     for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         print(&line);
-        tally += count(&line);
+        if line.trim_start().starts_with(summary) {
+            tally += count(&line);
+        }
     }
     tally
 }
 
-/// The counts in a line, if it is the summary of a runner:
-/// `test result: ok. 3 passed; 0 failed; ...` or
+/// The counts in the summary of a runner: `test result: ok. 3 passed; 0 failed; ...` or
 /// `Summary [ 1.2s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 0 skipped`.
-fn count(line: &str) -> Tally {
-    let line = line.trim_start();
+fn count(summary: &str) -> Tally {
     let mut tally = Tally::default();
-    if !line.starts_with("test result:") && !line.starts_with("Summary [") {
-        return tally;
-    }
-    let words: Vec<&str> = line
+    let words: Vec<&str> = summary
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect();
@@ -148,7 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_test_prints_is_not_counted() {
-        assert_eq!(count("assertion: 7 passed, 8 failed"), Tally::default());
+    fn what_a_failed_test_printed_is_not_counted_again() {
+        let log = "test result: FAILED. 0 passed; 1 failed\n   Summary [ 1s] 2 tests run: 1 passed, 1 failed\n";
+        let tally = pass_on(Some(log.as_bytes()), NEXTEST_SUMMARY, |_| {});
+        assert_eq!(
+            tally,
+            Tally {
+                passed: 1,
+                failed: 1
+            }
+        );
     }
 }
