@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::errno::describe;
 use crate::listen::tune;
 use crate::stream::Origin;
 
@@ -47,7 +48,7 @@ pub enum DialError {
         host: String,
     },
     /// Every address was tried in vain; this is the most telling failure.
-    #[error("cannot connect to {address}: {source}{}", others(*.tried))]
+    #[error("cannot connect to {address}: {}{}", describe(.source), others(*.tried))]
     Unreachable {
         /// The address.
         address: SocketAddr,
@@ -286,7 +287,7 @@ fn rank(error: &io::Error) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     const US: Origin = Origin::User(0);
 
@@ -294,10 +295,12 @@ mod tests {
         Dialer::new(Duration::from_secs(5))
     }
 
-    /// A port on which nobody listens.
-    async fn free_port() -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().port()
+    /// A port on which nobody listens, and the socket that keeps it from others.
+    fn deaf_port() -> (TcpSocket, u16) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        (socket, port)
     }
 
     #[tokio::test]
@@ -334,18 +337,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told() {
-        let error = dialer()
-            .dial("127.0.0.1", free_port().await, US)
-            .await
-            .unwrap_err();
+        let (_socket, port) = deaf_port();
+        let error = dialer().dial("127.0.0.1", port, US).await.unwrap_err();
         assert!(matches!(error, DialError::Unreachable { .. }), "{error}");
         assert_eq!(error.errno(), Errno::CONNREFUSED.raw_os_error());
     }
 
     #[tokio::test]
     async fn the_most_telling_failure_is_reported() {
-        let port = free_port().await;
-        // A documentation address (RFC 3849) has no route, or leads nowhere.
+        let (_socket, port) = deaf_port();
+        // Nobody can connect to the broadcast address.
         let addresses = vec![
             SocketAddr::from(([255, 255, 255, 255], port)),
             SocketAddr::from(([127, 0, 0, 1], port)),
