@@ -1,6 +1,7 @@
 //! What all daemons of tests have in common: start on a free port, readiness, log, restart.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -215,13 +216,13 @@ fn says_in_use(report: &str) -> bool {
     report.to_lowercase().contains("address already in use")
 }
 
-/// Whether anything accepts connections on the port, on either loopback address.
-pub(crate) fn accepts(port: u16) -> bool {
+/// Connects to the port on either loopback address.
+pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
     let addresses = [
         SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
     ];
-    TcpStream::connect(&addresses[..]).is_ok()
+    TcpStream::connect(&addresses[..])
 }
 
 fn output_path(scratch: &Scratch, name: &str) -> PathBuf {

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +11,7 @@ use anyhow::{Result, bail};
 use pcp_proto::{PduHeader, PduType};
 
 use crate::client::Client;
-use crate::daemon::{Daemon, Launch, accepts, log_path};
+use crate::daemon::{Daemon, Launch, connect, log_path};
 use crate::packages;
 use crate::process::clean_command;
 use crate::scratch::Scratch;
@@ -158,22 +157,22 @@ fn make_name_space(root: &Path) -> Result<()> {
 
 /// pmcd speaks first: its greeting is an ERROR PDU.
 fn greets(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    read_head(port).is_ok_and(|header| header.pdu_type == PduType::ERROR)
+}
+
+fn read_head(port: u16) -> Result<PduHeader> {
+    let mut stream = connect(port)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut head = [0; PduHeader::SIZE];
-    accepts(port)
-        && TcpStream::connect(address)
-            .and_then(|mut stream| {
-                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-                stream.read_exact(&mut head)
-            })
-            .is_ok()
-        && PduHeader::decode(&head).is_ok_and(|header| header.pdu_type == PduType::ERROR)
+    stream.read_exact(&mut head)?;
+    Ok(PduHeader::decode(&head)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PATIENCE, eventually, free_port};
+    use crate::{Wire, free_port};
+    use std::net::Ipv4Addr;
 
     fn hostname(port: u16) -> Result<String> {
         let host = format!("localhost:{port}");
@@ -247,13 +246,11 @@ mod tests {
     #[test]
     fn a_client_that_left_leaves_no_descriptor() {
         let pmcd = Pmcd::start("alpha").unwrap();
-        eventually(PATIENCE, "the probe to be gone", || {
-            hostname(pmcd.port()).is_ok()
-        })
-        .unwrap();
-        let before = pmcd.descriptors().unwrap();
-        hostname(pmcd.port()).unwrap();
-        pmcd.await_descriptors(before).unwrap();
+        let mut client = Wire::connect(pmcd.port()).unwrap();
+        client.receive_pdu().unwrap();
+        let with_client = pmcd.descriptors().unwrap();
+        drop(client);
+        pmcd.await_descriptors(with_client - 1).unwrap();
     }
 
     #[test]

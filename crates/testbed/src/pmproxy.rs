@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::daemon::{Daemon, Launch, accepts, log_path};
+use crate::daemon::{Daemon, Launch, connect, log_path};
 use crate::eventually::PATIENCE;
 use crate::packages;
 use crate::process::clean_command;
@@ -23,28 +23,30 @@ const ADMIN_SOCKET: &str = "admin.sock";
 pub struct Pmproxy(Daemon);
 
 impl Pmproxy {
-    /// Our pmproxy. Cargo builds `program` for the integration tests of its own crate, which find it
+    /// Our pmproxy, with an empty configuration. Cargo builds `program` for the integration tests of its own crate, which find it
     /// with `env!("CARGO_BIN_EXE_pmproxy")`.
     pub fn builder(program: impl Into<PathBuf>) -> PmproxyBuilder {
         PmproxyBuilder {
             program: program.into(),
             package: None,
             port: None,
-            config: None,
+            config: Some(String::new()),
             args: Vec::new(),
             env: Vec::new(),
         }
     }
 
-    /// The C implementation, from the Debian package pcp.
+    /// The C implementation, from the Debian package pcp, with the package's configuration.
     pub fn c() -> PmproxyBuilder {
         PmproxyBuilder {
             package: Some("pcp"),
+            config: None,
             ..Pmproxy::builder(C_PMPROXY)
         }
     }
 
-    /// The telemetry of ours: Prometheus text from its admin socket.
+    /// The telemetry of ours: Prometheus text from its admin socket. The connection that showed that
+    /// it was ready is a client too, which left without a greeting: compare with an earlier value.
     ///
     /// # Errors
     /// When it does not answer, or not with success.
@@ -119,7 +121,7 @@ impl PmproxyBuilder {
         self
     }
 
-    /// The text of its `pmproxy.conf`; without one it gets no `-c`.
+    /// The text of its `pmproxy.conf`.
     #[must_use]
     pub fn config(mut self, text: impl Into<String>) -> PmproxyBuilder {
         self.config = Some(text.into());
@@ -156,7 +158,7 @@ impl PmproxyBuilder {
             name: "pmproxy",
             port: self.port,
             command: Box::new(move |scratch, port| self.command(scratch, port)),
-            answers: accepts,
+            answers: |port| connect(port).is_ok(),
         };
         Ok(Pmproxy(Daemon::start(launch, scratch)?))
     }

@@ -121,5 +121,13 @@ fn check_dependencies(_install: bool) -> Result<()> {
         println!("not checked: cargo-deny is not installed");
         return Ok(());
     }
-    must(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+    let policy = [
+        "deny",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    must(cargo().args(policy))
 }
