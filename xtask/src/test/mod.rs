@@ -89,9 +89,13 @@ fn ensure_components(install: bool) -> Result<()> {
     )
 }
 
+/// The fuzz targets are a workspace of their own.
 fn check_format(_install: bool) -> Result<()> {
-    must(cargo().args(["fmt", "--all", "--check"]))
-        .context("some code is not formatted: run `cargo fmt --all`")
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        must(cargo().args(["fmt", "--all", "--check", "--manifest-path", manifest]))
+            .with_context(|| format!("run `cargo fmt --all --manifest-path {manifest}`"))?;
+    }
+    Ok(())
 }
 
 fn run_clippy(_install: bool) -> Result<()> {
