@@ -135,7 +135,9 @@ impl Process {
     /// Ends it and its children at once (SIGKILL).
     pub fn kill(&mut self) {
         self.group.kill();
-        // It cannot refuse; at worst it had ended before.
+        // At worst it had ended before. It is killed by itself as well, lest the wait never ends
+        // where somebody has killed the leader of the group.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
@@ -302,6 +304,16 @@ mod tests {
         let status = process.wait(PATIENCE).unwrap();
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32));
         eventually(PATIENCE, "the grandchild to die", || is_dead(&grandchild)).unwrap();
+    }
+
+    #[test]
+    fn it_ends_even_when_the_leader_of_its_group_was_killed() {
+        let mut command = clean_command("sleep");
+        command.arg("1000");
+        let mut process = Process::spawn("sleeper", command).unwrap();
+        process.group.leader.kill().unwrap();
+        process.kill();
+        assert!(process.ended().unwrap().is_some());
     }
 
     #[test]
