@@ -189,10 +189,28 @@ impl Process {
             .with_context(|| format!("{} has no memory any more", self.name))
     }
 
+    /// The processor time that it has used so far, in clock ticks (of a hundredth of a second).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu_ticks(&self) -> Result<u64> {
+        let ticks = |at: usize| self.stat()?.split(' ').nth(at)?.parse::<u64>().ok();
+        // User and system time: fields 14 and 15 of proc(5), where the state is field 3.
+        ticks(11)
+            .zip(ticks(12))
+            .map(|(user, system)| user + system)
+            .with_context(|| format!("cannot read the processor time of {}", self.name))
+    }
+
     /// The letter that the kernel has for its state (`T` is stopped).
     fn state(&self) -> Option<char> {
+        self.stat()?.chars().next()
+    }
+
+    /// What the kernel tells of it in one line, from its state on.
+    fn stat(&self) -> Option<String> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
-        stat.rsplit_once(") ")?.1.chars().next()
+        Some(stat.rsplit_once(") ")?.1.to_owned())
     }
 }
 
@@ -352,6 +370,14 @@ mod tests {
         assert!(process.descriptors().unwrap() >= 3);
         process.await_descriptors(100).unwrap();
         assert!(process.rss_kb().unwrap() > 0);
+    }
+
+    #[test]
+    fn processor_time_is_counted() {
+        let mut command = clean_command("/bin/sh");
+        command.args(["-c", "while :; do :; done"]);
+        let busy = Process::spawn("busy", command).unwrap();
+        eventually(PATIENCE, "ten ticks", || busy.cpu_ticks().unwrap() >= 10).unwrap();
     }
 
     #[test]
