@@ -1,9 +1,11 @@
 //! `pmproxy.conf`: the settings that have no option.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use ini::Ini;
+use ini::{Ini, ParseOption};
 
 /// Clients at the same time unless the configuration says otherwise.
 pub(crate) const MAX_CLIENTS: usize = 10_000;
@@ -13,17 +15,27 @@ const MOST_CLIENTS: usize = 1_000_000;
 
 /// Settings of today's C program that this one has no use for, in `[pmproxy]`.
 const WITHOUT_EFFECT: &[&str] = &[
-    "pcp.enabled",
+    "authority",
+    "certificates",
+    "chunksize",
+    "cipher_list",
+    "cipher_suites",
     "http.enabled",
+    "keepalive",
+    "maxpending",
+    "pcp.enabled",
+    "private_key",
     "redis.enabled",
     "secure.enabled",
-    "chunksize",
 ];
 
 /// Sections that belong to services which this program does not offer.
 const FOREIGN_SECTIONS: &[&str] = &[
     "redis", "keys", "resp", "discover", "pmsearch", "pmseries", "pmlogger", "http",
 ];
+
+/// The largest file that is read, in bytes; the one that today's program comes with has 4 kB.
+const MAX_SIZE: u64 = 1 << 20;
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +63,8 @@ impl Default for Config {
 pub(crate) enum ConfigError {
     #[error("cannot read the configuration {}: {}", .path.display(), gate::describe(.source))]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("the configuration {} is larger than {MAX_SIZE} bytes", .0.display())]
+    TooLarge(PathBuf),
     #[error("{}:{line}: {what}", .path.display())]
     Syntax {
         path: PathBuf,
@@ -69,8 +83,10 @@ pub(crate) enum ConfigError {
 impl Config {
     /// Reads a file that must exist.
     pub(crate) fn read(path: &Path) -> Result<Config, ConfigError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Config::parse(&text, path),
+        let mut text = String::new();
+        match File::open(path).and_then(|file| file.take(MAX_SIZE).read_to_string(&mut text)) {
+            Ok(_) if text.len() as u64 == MAX_SIZE => Err(ConfigError::TooLarge(path.into())),
+            Ok(_) => Config::parse(&text, path),
             Err(source) => Err(ConfigError::Unreadable {
                 path: path.into(),
                 source,
@@ -80,43 +96,60 @@ impl Config {
 
     /// Reads a file that need not exist.
     pub(crate) fn read_default(path: &Path) -> Result<Config, ConfigError> {
-        if path.exists() {
-            Config::read(path)
-        } else {
-            Ok(Config::default())
+        match Config::read(path) {
+            Err(ConfigError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(Config::default())
+            }
+            other => other,
         }
     }
 
     fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let ini = Ini::load_from_str(text).map_err(|error| ConfigError::Syntax {
+        // Values are taken as they stand, as by today's program: a password for another service may
+        // have a quote or a backslash in it.
+        let raw = ParseOption {
+            enabled_quote: false,
+            enabled_escape: false,
+            ..ParseOption::default()
+        };
+        let ini = Ini::load_from_str_opt(text, raw).map_err(|error| ConfigError::Syntax {
             path: path.into(),
             line: error.line + 1,
             what: error.msg.to_string(),
         })?;
         let mut config = Config::default();
+        let mut ignored = Ignored::default();
         for (section, settings) in &ini {
             match section {
                 Some("pmproxy") => {
                     for (key, value) in settings {
-                        config.set(key, value, path)?;
+                        config.set(key, value, path, &mut ignored)?;
                     }
                 }
-                None if settings.is_empty() => {}
-                Some(name) if FOREIGN_SECTIONS.contains(&name) => config.remark(
-                    path,
-                    format_args!("section [{name}] has no effect: there is no such service here"),
-                ),
-                Some(name) => config.remark(path, format_args!("section [{name}] is unknown")),
-                None => config.remark(
-                    path,
-                    format_args!("settings before any section are ignored"),
-                ),
+                None => ignored
+                    .unknown
+                    .extend(settings.iter().map(|(key, _)| key.into())),
+                Some(name) if FOREIGN_SECTIONS.contains(&name) => {
+                    ignored.without_effect.insert(format!("[{name}]"));
+                }
+                Some(name) => {
+                    ignored.unknown.insert(format!("[{name}]"));
+                }
             }
         }
+        config.remarks = ignored.remarks(path);
         Ok(config)
     }
 
-    fn set(&mut self, key: &str, value: &str, path: &Path) -> Result<(), ConfigError> {
+    fn set(
+        &mut self,
+        key: &str,
+        value: &str,
+        path: &Path,
+        ignored: &mut Ignored,
+    ) -> Result<(), ConfigError> {
         let refuse = |key, expected| {
             Err(ConfigError::Value {
                 path: path.into(),
@@ -135,15 +168,37 @@ impl Config {
             }
             "admin.socket" => return refuse("admin.socket", "an absolute path"),
             _ if WITHOUT_EFFECT.contains(&key) => {
-                self.remark(path, format_args!("[pmproxy] {key} has no effect"));
+                ignored.without_effect.insert(key.into());
             }
-            _ => self.remark(path, format_args!("[pmproxy] {key} is unknown and ignored")),
+            _ => {
+                ignored.unknown.insert(key.into());
+            }
         }
         Ok(())
     }
+}
 
-    fn remark(&mut self, path: &Path, what: std::fmt::Arguments<'_>) {
-        self.remarks.push(format!("{}: {what}", path.display()));
+/// What stands in the file and is passed over. Sections are in brackets.
+#[derive(Debug, Default)]
+struct Ignored {
+    /// Known from today's program.
+    without_effect: BTreeSet<String>,
+    unknown: BTreeSet<String>,
+}
+
+impl Ignored {
+    /// One line for each kind, so that a file made for today's program does not fill the log.
+    fn remarks(&self, path: &Path) -> Vec<String> {
+        let tell = |what: &str, names: &BTreeSet<String>| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let names = names.join(", ");
+            (!names.is_empty()).then(|| format!("{}: {what}: {names}", path.display()))
+        };
+        let kinds = [
+            tell("without effect here", &self.without_effect),
+            tell("unknown and ignored", &self.unknown),
+        ];
+        kinds.into_iter().flatten().collect()
     }
 }
 
@@ -158,16 +213,16 @@ mod tests {
     #[test]
     fn our_settings_are_read_and_those_of_today_are_passed_over_with_a_remark() {
         let text = "# ours\n[pmproxy]\nclients.max = 20\nadmin.socket = /run/x\nhttp.enabled = true\n\
-                    colour = blue\n[redis]\nservers = localhost:6379\n";
+                    pcp.enabled = true\ncolour = blue\n[redis]\nservers = localhost:6379\n\
+                    password = \"a\\b\n[paint]\n";
         let config = parse(text).unwrap();
         assert_eq!(config.max_clients, 20);
         assert_eq!(config.admin_socket, Some("/run/x".into()));
         assert_eq!(
             config.remarks,
             [
-                "pmproxy.conf: [pmproxy] http.enabled has no effect",
-                "pmproxy.conf: [pmproxy] colour is unknown and ignored",
-                "pmproxy.conf: section [redis] has no effect: there is no such service here",
+                "pmproxy.conf: without effect here: [redis], http.enabled, pcp.enabled",
+                "pmproxy.conf: unknown and ignored: [paint], colour",
             ]
         );
     }
@@ -186,6 +241,15 @@ mod tests {
             error("[pmproxy]\n\nclients.max\n")
         );
         assert!(error("[pmproxy\n").starts_with("pmproxy.conf:"));
+    }
+
+    #[test]
+    fn an_endless_file_is_refused() {
+        let error = Config::read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the configuration /dev/zero is larger than 1048576 bytes"
+        );
     }
 
     #[test]
