@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
@@ -150,8 +149,11 @@ fn is_dead_socket(path: &Path) -> io::Result<bool> {
     if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
         return Ok(false);
     }
-    let refused = StdUnixStream::connect(path).err().map(|error| error.kind());
-    Ok(refused == Some(io::ErrorKind::ConnectionRefused))
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // One whose queue is full would hold us up; it is alive.
+    probe.set_nonblocking(true)?;
+    let refused = probe.connect(&SockAddr::unix(path)?).err();
+    Ok(refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 impl Bound {
@@ -276,6 +278,25 @@ mod tests {
         );
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_with_a_full_queue_is_alive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let address = Address::Unix(path.clone());
+        let _busy = bind(&address, 1, 0o666).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            if client.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            waiting.push(client);
+        }
+        let taken = bind(&address, 5, 0o666).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
