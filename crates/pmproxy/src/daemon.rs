@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use gate::dial::{Dialer, MOST_LOOKUPS};
-use gate::lifecycle::{Account, Log, PidFile, Signal, Signals, date, detach, install_log};
+use gate::lifecycle::{
+    Account, Log, PidFile, Signal, Signals, date, detach, hold_signals, install_log,
+};
 use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
 use gate::listen::{Address, Bound, Listener};
 use gate::telemetry;
@@ -57,6 +59,7 @@ pub(crate) fn open_log(settings: &Settings) -> Arc<Log> {
 
 /// Runs the daemon until a signal ends it.
 pub(crate) fn run(settings: &Settings, log: &Arc<Log>) -> Result<()> {
+    hold_signals().context("cannot hold signals back")?;
     let descriptors = raise_descriptor_limit();
     let mut ports = RequestPorts::open(
         settings.socket.clone(),
@@ -123,12 +126,7 @@ fn open_admin_socket(settings: &Settings) -> Option<Bound> {
 
 fn write_pid_file(settings: &Settings) -> Option<PidFile> {
     let path = &settings.pid_file;
-    let create = || PidFile::create(path);
-    let created = match &settings.account {
-        Some(account) => account.with_file_rights(create).or_else(|_| create()),
-        None => create(),
-    };
-    created
+    PidFile::create(path, settings.account.as_ref())
         .inspect_err(|error| {
             let error = gate::describe(error);
             tracing::warn!("cannot write the pid file {}: {error}", path.display());
@@ -261,16 +259,22 @@ impl<'a> Daemon<'a> {
 
     /// Reopens the log and reads the configuration; one with an error changes nothing.
     fn reload(&self) {
-        if let Err(error) = self.log.reopen() {
-            let error = gate::describe(&error);
-            tracing::error!("SIGHUP: cannot reopen the log, the old one stays in use: {error}");
+        match self.log.reopen() {
+            Ok(()) => tracing::info!("SIGHUP: the log is open anew"),
+            Err(error) => {
+                let error = gate::describe(&error);
+                tracing::error!("SIGHUP: cannot reopen the log, the old one stays in use: {error}");
+            }
         }
         match self.settings.config_source.read() {
             Ok(config) => {
-                self.admission.set_limit(self.limit.of(config.max_clients));
-                tracing::info!("SIGHUP: the log is reopened and the configuration is read");
+                tracing::info!("SIGHUP: the configuration is read");
                 for remark in &config.remarks {
                     tracing::info!("{remark}");
+                }
+                self.admission.set_limit(self.limit.of(config.max_clients));
+                if config.admin_socket != self.settings.config.admin_socket {
+                    tracing::warn!("admin.socket stays as it is until pmproxy is started again");
                 }
             }
             Err(error) => {

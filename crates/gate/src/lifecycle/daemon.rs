@@ -1,9 +1,11 @@
 //! Leaving the terminal, and the file that tells the daemon's process id.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use super::folder::{Links, Place, with_rights_of};
+use super::user::Account;
 
 /// Becomes a daemon: a process of its own session, in the root folder, without a terminal. With
 /// `keep_stderr`, standard error stays open, because the log goes there. There must be one thread
@@ -32,20 +34,18 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// Writes the id of this process, in place of what an earlier one left.
+    /// Writes the id of this process to a new file, in place of what an earlier one left. `account`
+    /// is the user that the daemon will be, who can then remove the file; where that user may not
+    /// make it, root does, over no links but root's.
     ///
     /// # Errors
-    /// When the file cannot be made. A symbolic link is not followed.
-    pub fn create(path: &Path) -> io::Result<PidFile> {
-        let mut file: File = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)?;
+    /// When the file cannot be made.
+    pub fn create(path: &Path, account: Option<&Account>) -> io::Result<PidFile> {
+        let path = std::path::absolute(path)?;
+        let make = |links: Links| Place::find(&path, links)?.replace();
+        let mut file = with_rights_of(account, make)?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(PidFile { path: path.into() })
+        Ok(PidFile { path })
     }
 }
 
@@ -67,13 +67,13 @@ mod tests {
     fn the_pid_file_goes_with_the_daemon_unless_another_took_it_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("daemon.pid");
-        let file = PidFile::create(&path).unwrap();
+        let file = PidFile::create(&path, None).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));
         drop(file);
         assert!(!path.exists());
 
-        let file = PidFile::create(&path).unwrap();
+        let file = PidFile::create(&path, None).unwrap();
         std::fs::write(&path, "1\n").unwrap();
         drop(file);
         assert!(path.exists());
@@ -86,7 +86,8 @@ mod tests {
         std::fs::write(&precious, "data").unwrap();
         let path = folder.path().join("daemon.pid");
         std::os::unix::fs::symlink(&precious, &path).unwrap();
-        assert!(PidFile::create(&path).is_err());
+        let _file = PidFile::create(&path, None).unwrap();
+        assert!(!path.is_symlink());
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "data");
     }
 }

@@ -1,9 +1,8 @@
 //! The log file: opened with care, reopened on request, in the form that PCP's daemons write.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +13,7 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::folder::{Links, Place, append_to, with_rights_of};
 use super::user::Account;
 
 /// Where messages go.
@@ -29,23 +29,20 @@ impl Log {
     ///
     /// The file is made with the rights of `account`, the user that the daemon will be, so that it
     /// can be reopened later and root follows nobody's links. Where that user may not write, root's
-    /// own rights are tried, on a plain file only.
+    /// own rights are tried, over no links but root's. Only a plain file is kept: a device, such as
+    /// `/dev/null`, is written to where it is.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be made, or is neither a plain file nor a device.
     pub fn create(path: &Path, account: Option<&Account>) -> io::Result<Log> {
         let path = std::path::absolute(path)?;
-        let make = || {
-            let mut previous = path.clone().into_os_string();
-            previous.push(".prev");
+        let make = |links: Links| {
+            let place = Place::find(&path, links)?;
             // There may be none yet.
-            let _ = std::fs::rename(&path, previous);
-            open(&path)
+            let _ = place.set_aside(".prev");
+            place.append()
         };
-        let file = match account {
-            None => make()?,
-            Some(account) => account.with_file_rights(make).or_else(|_| open(&path))?,
-        };
+        let file = with_rights_of(account, make)?;
         Ok(Log {
             path: Some(path),
             file: Mutex::new(Some(file)),
@@ -73,7 +70,7 @@ impl Log {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let fresh = open(path)?;
+        let fresh = append_to(path)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
         Ok(())
     }
@@ -82,18 +79,6 @@ impl Log {
     pub fn write_plain(&self, text: &str) {
         let _ = (&*self).write_all(text.as_bytes());
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    use rustix::fs::OFlags;
-    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut options = OpenOptions::new();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags(flags.bits().cast_signed());
-    options.open(path)
 }
 
 impl Write for &Log {

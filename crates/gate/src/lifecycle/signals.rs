@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{self, SignalKind, signal};
 
 /// What a signal asks for.
@@ -13,6 +14,21 @@ pub enum Signal {
     Reload,
 }
 
+/// Keeps the signals that [`Signals`] receives waiting until it listens, so that none ends the
+/// process before it can tidy up. For the time when there is one thread only.
+///
+/// # Errors
+/// When the system refuses.
+pub fn hold_signals() -> io::Result<()> {
+    Ok(received().thread_block()?)
+}
+
+fn received() -> SigSet {
+    [Number::SIGTERM, Number::SIGINT, Number::SIGHUP]
+        .into_iter()
+        .collect()
+}
+
 /// Receives signals. Must be made inside a tokio runtime.
 #[derive(Debug)]
 pub struct Signals {
@@ -22,16 +38,18 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on SIGTERM, SIGINT and SIGHUP come here.
+    /// From now on SIGTERM, SIGINT and SIGHUP come here, those held by [`hold_signals`] first.
     ///
     /// # Errors
     /// When the system refuses a handler.
     pub fn listen() -> io::Result<Signals> {
-        Ok(Signals {
+        let signals = Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-        })
+        };
+        received().thread_unblock()?;
+        Ok(signals)
     }
 
     /// The next signal. Cancel safe.

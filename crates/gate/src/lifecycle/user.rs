@@ -5,8 +5,11 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::unistd::{
-    Gid, Uid, User, geteuid, initgroups, setfsgid, setfsuid, setgid, setgroups, setuid,
+    Gid, Uid, User, getegid, geteuid, getgroups, initgroups, setfsgid, setfsuid, setgid, setgroups,
+    setuid,
 };
+
+use crate::errno::describe;
 
 /// A user of this machine.
 #[derive(Clone, Debug)]
@@ -23,20 +26,20 @@ pub enum UserError {
     #[error("there is no user {0:?} on this machine")]
     Unknown(String),
     /// The user database cannot be read.
-    #[error("cannot look up the user {name:?}: {source}")]
+    #[error("cannot look up the user {name:?}: {}", describe(.error))]
     Database {
         /// The user.
         name: String,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The process is not root and not that user either.
-    #[error("cannot become the user {name:?} (only root can): {source}")]
+    #[error("cannot become the user {name:?} (only root can): {}", describe(.error))]
     NotPermitted {
         /// The user.
         name: String,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -55,7 +58,7 @@ impl Account {
             Ok(None) => Err(UserError::Unknown(name.into())),
             Err(errno) => Err(UserError::Database {
                 name: name.into(),
-                source: errno.into(),
+                error: errno.into(),
             }),
         }
     }
@@ -89,6 +92,19 @@ impl Account {
         &self.name
     }
 
+    /// Whether the process is this user or could become it.
+    ///
+    /// # Errors
+    /// [`UserError::NotPermitted`] when it is neither root nor this user.
+    pub fn check(&self) -> Result<(), UserError> {
+        let user = geteuid();
+        if user.is_root() || user == self.uid {
+            Ok(())
+        } else {
+            Err(self.not_permitted(Errno::EPERM))
+        }
+    }
+
     /// Becomes this user for good, with its groups and no others. There must be one thread only.
     ///
     /// # Errors
@@ -97,16 +113,18 @@ impl Account {
         if geteuid() == self.uid && !geteuid().is_root() {
             return Ok(());
         }
-        self.try_assume().map_err(|errno| UserError::NotPermitted {
+        self.try_assume().map_err(|errno| self.not_permitted(errno))
+    }
+
+    fn not_permitted(&self, errno: Errno) -> UserError {
+        UserError::NotPermitted {
             name: self.name.clone(),
-            source: errno.into(),
-        })
+            error: errno.into(),
+        }
     }
 
     fn try_assume(&self) -> Result<(), Errno> {
-        let name = CString::new(self.name.as_str()).map_err(|_| Errno::EINVAL)?;
-        setgroups(&[])?;
-        initgroups(&name, self.gid)?;
+        self.join_groups()?;
         setgid(self.gid)?;
         setuid(self.uid)?;
         // Nothing must lead back.
@@ -116,17 +134,31 @@ impl Account {
         Ok(())
     }
 
-    /// Runs `action` with this user's rights on files, so that root follows no path that the user
-    /// has laid out. There must be one thread only.
+    /// Gives the process the user's groups and no others.
+    fn join_groups(&self) -> Result<(), Errno> {
+        let name = CString::new(self.name.as_str()).map_err(|_| Errno::EINVAL)?;
+        setgroups(&[])?;
+        initgroups(&name, self.gid)
+    }
+
+    /// Runs `action` with this user's rights on files, those of its groups included, so that root
+    /// follows no path that the user has laid out. There must be one thread only.
     pub fn with_file_rights<T>(&self, action: impl FnOnce() -> T) -> T {
         if !geteuid().is_root() {
             return action();
         }
+        let groups = getgroups().unwrap_or_else(|_| vec![getegid()]);
+        // Root without the right to do this cannot become the user either, and is told so then.
+        let joined = self.join_groups().is_ok();
         let group = setfsgid(self.gid);
         let user = setfsuid(self.uid);
         let result = action();
         setfsuid(user);
         setfsgid(group);
+        if joined {
+            // What was allowed a moment ago still is.
+            let _ = setgroups(&groups);
+        }
         result
     }
 }
