@@ -5,20 +5,23 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
+use gate::lifecycle::append_to;
+
 const TERMINAL: &str = "/dev/tty";
 
 /// Tells whoever starts the daemon.
 pub(crate) fn tell(file: Option<&Path>, message: &str) {
-    let destination = file.unwrap_or(Path::new(TERMINAL));
-    if write(destination, message).is_err() {
-        eprintln!("{message}");
+    if write(file, message).is_err() {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{message}");
     }
 }
 
-fn write(destination: &Path, message: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(destination)?;
-    writeln!(file, "{message}")
+fn write(file: Option<&Path>, message: &str) -> io::Result<()> {
+    let mut destination = match file {
+        Some(path) => append_to(path)?,
+        // Never made: where there is no terminal, root would leave a file in its place.
+        None => OpenOptions::new().write(true).open(TERMINAL)?,
+    };
+    writeln!(destination, "{message}")
 }

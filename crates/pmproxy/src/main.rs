@@ -13,6 +13,7 @@ mod request_ports;
 mod session;
 mod settings;
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,24 +26,28 @@ fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) => options,
         Err(error) => {
-            eprintln!("pmproxy: {error}\n\n{USAGE}");
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "pmproxy: {error}\n\n{USAGE}");
             return ExitCode::FAILURE;
         }
     };
-    if options.help {
-        print!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    let messages = options.fatal_messages.clone();
-    match run(options, messages.as_deref()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(()) => ExitCode::FAILURE,
+    let done = if options.help {
+        io::stdout().write_all(USAGE.as_bytes()).is_ok()
+    } else {
+        let messages = options.fatal_messages.clone();
+        run(options, messages.as_deref()).is_ok()
+    };
+    if done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
 /// Runs the daemon. An error has been told to whom it concerns by the time this returns.
 fn run(options: Options, messages: Option<&Path>) -> Result<(), ()> {
-    let environment = Environment::load().map_err(anyhow::Error::from);
+    // Its messages tell their causes themselves.
+    let environment = Environment::load().map_err(anyhow::Error::msg);
     let settings = environment.and_then(|environment| Settings::gather(options, &environment));
     let settings = settings.map_err(|error| {
         fatal::tell(messages, &format!("pmproxy: {error:#}"));
@@ -51,9 +56,13 @@ fn run(options: Options, messages: Option<&Path>) -> Result<(), ()> {
     let result = daemon::run(&settings, &log);
     if let Err(error) = &result {
         tracing::error!("pmproxy: {error:#}");
+        let mut text = format!("pmproxy: {error:#}");
         if let Some(path) = log.path() {
             let path = path.display();
-            let text = format!("pmproxy: {error:#}\npmproxy not started due to errors, see {path}");
+            text.push_str(&format!("\npmproxy not started due to errors, see {path}"));
+        }
+        // Without a log file, standard error has it already.
+        if log.path().is_some() || messages.is_some() {
             fatal::tell(messages, &text);
         }
     }
