@@ -1,8 +1,8 @@
 //! What `-C`, `-M` and `-P` say of the certificate database, checked before any port is opened.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -51,7 +51,12 @@ fn check_database(folder: &Path) -> Result<()> {
 }
 
 fn check_password_file(path: &Path, account: Option<&Account>) -> Result<()> {
-    let file = File::open(path).map_err(|error| told(&error))?;
+    let file = OpenOptions::new()
+        .read(true)
+        // A pipe that nobody writes to would hold the daemon up.
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|error| told(&error))?;
     let data = file.metadata().map_err(|error| told(&error))?;
     if !data.is_file() {
         bail!("it is not a plain file");
@@ -102,6 +107,15 @@ mod tests {
             error.ends_with("others than its owner may use it (mode 0644): make it 0400"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_pipe_is_no_password_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let error = format!("{:#}", check(None, None, Some(&path), None).unwrap_err());
+        assert!(error.ends_with("it is not a plain file"), "{error}");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Everything that the daemon is told, from the command line, the environment and the
 //! configuration, checked before anything is opened.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use gate::lifecycle::Account;
+use gate::lifecycle::{Account, UserError};
 use pcp_env::{DebugOptions, Environment, PortSet, connect_timeout};
 use pcp_proto::{PMPROXY_PORT, PduLimit};
 
@@ -16,6 +16,9 @@ use crate::request_ports::Interface;
 
 /// The longest queue of clients that wait to be taken, unless `PMPROXY_MAXPENDING` says otherwise.
 const MAX_PENDING: i32 = 1024;
+
+/// The user of PCP's daemons where nothing else is said; a machine may lack it.
+const USUAL_USER: &str = "pcp";
 
 /// What the daemon is told.
 #[derive(Debug)]
@@ -61,19 +64,29 @@ impl ConfigSource {
 impl Settings {
     /// Puts together what the command line and the environment say.
     pub(crate) fn gather(options: Options, environment: &Environment) -> Result<Settings> {
+        // A daemon leaves its folder, so that every path must be absolute.
         let config_source = match options.config {
-            Some(path) => ConfigSource::Named(std::path::absolute(path)?),
-            None => ConfigSource::Usual(environment.sysconf_dir().join("pmproxy/pmproxy.conf")),
+            Some(path) => ConfigSource::Named(absolute(path)?),
+            None => {
+                let usual = environment.sysconf_dir().join("pmproxy/pmproxy.conf");
+                ConfigSource::Usual(absolute(usual)?)
+            }
         };
         let config = config_source.read()?;
-        let run_dir = environment.run_dir();
-        let account = account(options.mode, options.user.as_deref(), environment)?;
-        let mut remarks = certificates::check(
+        let run_dir = absolute(environment.run_dir())?;
+        let mut remarks = Vec::new();
+        let account = account(
+            options.mode,
+            options.user.as_deref(),
+            environment,
+            &mut remarks,
+        )?;
+        remarks.extend(certificates::check(
             options.certificate_database.as_deref(),
             options.certificate_name.as_deref(),
             options.password_file.as_deref(),
             account.as_ref(),
-        )?;
+        )?);
         remarks.extend(options.without_effect.iter().map(|option| {
             format!("option {option} has no effect: this pmproxy has no time series service")
         }));
@@ -89,16 +102,14 @@ impl Settings {
             account,
             interfaces: interfaces(&options.interfaces, environment, &mut remarks)?,
             ports: ports(options.ports, environment)?,
-            socket: std::path::absolute(socket.unwrap_or(run_dir.join("pmproxy.socket")))?,
+            socket: absolute(socket.unwrap_or(run_dir.join("pmproxy.socket")))?,
             max_pending: max_pending(environment)?,
             connect_timeout: connect_timeout(environment)?,
             pdu_limit: options.pdu_limit.unwrap_or(PduLimit::DEFAULT),
             debug: options.debug,
-            log: std::path::absolute(options.log.unwrap_or("pmproxy.log".into()))?,
+            log: absolute(options.log.unwrap_or("pmproxy.log".into()))?,
             pid_file: run_dir.join("pmproxy.pid"),
-            admin_socket: std::path::absolute(
-                admin_socket.unwrap_or(run_dir.join("pmproxy.admin.socket")),
-            )?,
+            admin_socket: absolute(admin_socket.unwrap_or(run_dir.join("pmproxy.admin.socket")))?,
             config,
             config_source,
             remarks,
@@ -108,15 +119,29 @@ impl Settings {
 
 /// A daemon of root's becomes the user of PCP's daemons, if there is one; otherwise only `-U`
 /// changes the user.
-fn account(mode: Mode, named: Option<&str>, environment: &Environment) -> Result<Option<Account>> {
-    match named {
-        Some(name) => Ok(Some(
-            Account::find(name).with_context(|| format!("-U {name}"))?,
-        )),
-        None if mode != Mode::Foreground && Account::is_root() => {
-            Ok(Account::find(&environment.user()).ok())
+fn account(
+    mode: Mode,
+    named: Option<&str>,
+    environment: &Environment,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Account>> {
+    if let Some(name) = named {
+        let account = Account::find(name).and_then(|account| account.check().map(|()| account));
+        return Ok(Some(account.with_context(|| format!("-U {name}"))?));
+    }
+    if mode == Mode::Foreground || !Account::is_root() {
+        return Ok(None);
+    }
+    let user = environment.user();
+    match Account::find(&user) {
+        Ok(account) => Ok(Some(account)),
+        Err(UserError::Unknown(_)) if user == USUAL_USER => {
+            remarks.push(format!(
+                "there is no user {user:?} on this machine: pmproxy stays root (see -U)"
+            ));
+            Ok(None)
         }
-        None => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("PCP_USER={user}")),
     }
 }
 
