@@ -10,7 +10,11 @@ use gate::listen::{Address, Bound, bind};
 
 /// An address of this machine on which clients are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interface(SocketAddr);
+pub(crate) struct Interface {
+    address: SocketAddr,
+    /// A machine that lacks the family does without: nobody has asked for this one by itself.
+    optional: bool,
+}
 
 impl Interface {
     /// All addresses of both families.
@@ -24,7 +28,12 @@ impl Interface {
     }
 
     fn both(v4: Ipv4Addr, v6: Ipv6Addr) -> Vec<Interface> {
-        vec![Interface((v4, 0).into()), Interface((v6, 0).into())]
+        let pair = [(v4.into(), false), (v6.into(), true)];
+        let interface = |(address, optional): (IpAddr, bool)| Interface {
+            address: (address, 0).into(),
+            optional,
+        };
+        pair.map(interface).into()
     }
 
     /// The addresses that a name or an address after `-i` stands for.
@@ -32,18 +41,20 @@ impl Interface {
         match name {
             "INADDR_ANY" => Ok(Interface::any()),
             "INADDR_LOOPBACK" => Ok(Interface::loopback()),
-            _ => Ok((name, 0).to_socket_addrs()?.map(Interface).collect()),
+            _ => {
+                let optional = false;
+                let addresses = (name, 0).to_socket_addrs()?;
+                Ok(addresses
+                    .map(|address| Interface { address, optional })
+                    .collect())
+            }
         }
     }
 
     fn with_port(self, port: u16) -> SocketAddr {
-        let mut address = self.0;
+        let mut address = self.address;
         address.set_port(port);
         address
-    }
-
-    fn is_any_v6(self) -> bool {
-        self.0.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
     }
 }
 
@@ -78,7 +89,7 @@ impl RequestPorts {
         for port in ports {
             for interface in interfaces {
                 let address = Address::Tcp(interface.with_port(port));
-                request_ports.add(address, max_pending, None, interface.is_any_v6());
+                request_ports.add(address, max_pending, None, interface.optional);
             }
         }
         request_ports
@@ -120,7 +131,7 @@ impl RequestPorts {
         for row in &self.rows {
             let (status, descriptor) = match row.descriptor {
                 Some(descriptor) => ("ok ", descriptor.to_string()),
-                None => ("err", String::new()),
+                None => ("err", "-1".into()),
             };
             let (port, family, address) = columns(&row.address);
             // Writing to a string cannot fail.
@@ -162,6 +173,11 @@ fn has_no_family(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EAFNOSUPPORT | EADDRNOTAVAIL))
 }
 
+/// The addresses that `INADDR_LOOPBACK` stands for, and no others of 127/8.
+fn is_localhost(address: IpAddr) -> bool {
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
+}
+
 /// Port, family and address as the C program's table has them.
 fn columns(address: &Address) -> (String, &'static str, String) {
     match address {
@@ -170,7 +186,7 @@ fn columns(address: &Address) -> (String, &'static str, String) {
             let family = if tcp.is_ipv4() { "inet" } else { "ipv6" };
             let name = match tcp.ip() {
                 ip if ip.is_unspecified() => "INADDR_ANY".into(),
-                ip if ip.is_loopback() => "INADDR_LOOPBACK".into(),
+                ip if is_localhost(ip) => "INADDR_LOOPBACK".into(),
                 ip => ip.to_string(),
             };
             (tcp.port().to_string(), family, name)
@@ -236,7 +252,7 @@ mod tests {
         );
         assert_eq!(
             rows[1],
-            format!("  err      {taken} inet   INADDR_LOOPBACK")
+            format!("  err   -1 {taken} inet   INADDR_LOOPBACK")
         );
         assert!(!ports.is_reachable());
         assert_eq!(ports.errors.len(), 1);
