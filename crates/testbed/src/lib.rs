@@ -5,6 +5,7 @@
 //! - [`Client`] runs a real PCP client with a deadline.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
 //!   a server whose behaviour is a closure over such a wire.
+//! - [`Authority`] issues certificates that only the test trusts.
 //! - [`packages`] knows which Debian packages all this needs.
 //! - [`eventually`] waits for a condition.
 //!
@@ -26,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 mod client;
 mod daemon;
 mod eventually;
@@ -38,6 +40,7 @@ mod scratch;
 mod stub;
 mod wire;
 
+pub use authority::{Authority, Certificate};
 pub use client::{Client, Finished, Running};
 pub use daemon::Daemon;
 pub use eventually::{PATIENCE, eventually, eventually_some};
