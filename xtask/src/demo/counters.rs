@@ -47,7 +47,7 @@ impl Counters {
     pub(super) fn lines(&self) -> [String; 2] {
         [
             format!(
-                "pmproxy: {} sessions now, {} clients so far, {} refused",
+                "pmproxy: sessions {}, clients so far {}, refused {}",
                 number(self.sessions),
                 number(self.clients),
                 number(self.refused)
@@ -90,10 +90,7 @@ pmproxy_pdus_total{direction=\"to_pmcd\"} 42
     #[test]
     fn counters_are_found_and_those_with_labels_are_summed() {
         let [clients, traffic] = Counters::parse(TEXT).lines();
-        assert_eq!(
-            clients,
-            "pmproxy: 1 sessions now, 7 clients so far, 5 refused"
-        );
+        assert_eq!(clients, "pmproxy: sessions 1, clients so far 7, refused 5");
         assert_eq!(
             traffic,
             "pmproxy: 42 PDUs to pmcd in 2.0 KiB, 100 B to clients"
@@ -104,6 +101,6 @@ pmproxy_pdus_total{direction=\"to_pmcd\"} 42
     fn what_is_not_there_is_zero() {
         let nothing = Counters::parse("pmproxy_clients_totals 5\n");
         assert_eq!(nothing, Counters::default());
-        assert!(nothing.lines()[0].contains(" 0 refused"));
+        assert!(nothing.lines()[0].contains("refused 0"));
     }
 }
