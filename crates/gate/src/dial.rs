@@ -1,6 +1,7 @@
 //! Connecting to a host by name: resolve it, then try its addresses, all within one deadline.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::errno::describe;
 use crate::listen::tune;
@@ -29,6 +30,11 @@ const LOOKUPS_OF_ONE_ORIGIN: usize = 8;
 
 /// Look-ups under way at the most.
 pub const MOST_LOOKUPS: usize = 128;
+
+/// Connections to one daemon that may be new at the same time. A daemon's queue of connections may
+/// be short (pmcd's has room for five), and what a burst pushes out of it can be lost for good: with
+/// SYN cookies, the other system forgets a connection that this one believes to have.
+const NEW_AT_ONCE: usize = 4;
 
 /// Why nobody answered.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +104,25 @@ impl DialError {
 pub struct Dialer {
     limit: Duration,
     lookups: Arc<Semaphore>,
-    by_origin: Mutex<HashMap<Origin, Arc<Semaphore>>>,
+    lookups_by_origin: Shares<Origin>,
+    turns: Shares<SocketAddr>,
+}
+
+/// A connection that was made.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Those who want to connect to the same daemon wait for the end of this.
+    pub turn: Turn,
+}
+
+/// A new connection's turn. It is over when this is dropped: best as soon as the daemon has shown
+/// that it took the connection. The default is a turn that is over.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// None also after too long a wait.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Dialer {
@@ -108,31 +132,41 @@ impl Dialer {
         Dialer {
             limit,
             lookups,
-            by_origin: Mutex::default(),
+            lookups_by_origin: Shares::of(LOOKUPS_OF_ONE_ORIGIN),
+            turns: Shares::of(NEW_AT_ONCE),
         }
     }
 
-    /// Connects to `port` of `host`, a name or an address without brackets, for `origin`.
+    /// Connects to `port` of `host`, a name or an address without brackets, for `origin`. Only a few
+    /// connections to the same daemon are made at once, in turns.
     ///
     /// # Errors
     /// [`DialError`]. A name that cannot be resolved is never dialled.
-    pub async fn dial(
-        &self,
-        host: &str,
-        port: u16,
-        origin: Origin,
-    ) -> Result<TcpStream, DialError> {
-        let deadline = Instant::now() + self.limit;
+    pub async fn dial(&self, host: &str, port: u16, origin: Origin) -> Result<Dialled, DialError> {
+        let dialled = async {
+            let addresses = self.resolve(host, port, origin).await?;
+            let turn = self.turn(&addresses).await;
+            let stream = connect_any(addresses).await?;
+            Ok(Dialled { stream, turn })
+        };
         let timed_out = |_| DialError::TimedOut {
             host: host.into(),
             port,
             limit: self.limit,
         };
-        let resolved = timeout_at(deadline, self.resolve(host, port, origin));
-        let addresses = resolved.await.map_err(timed_out)??;
-        timeout_at(deadline, connect_any(addresses))
-            .await
-            .map_err(timed_out)?
+        timeout(self.limit, dialled).await.map_err(timed_out)?
+    }
+
+    /// Waits while enough connections to the same daemon are new, but not for long: one that is slow
+    /// to take them does not keep others away.
+    async fn turn(&self, addresses: &[SocketAddr]) -> Turn {
+        let Some(daemon) = addresses.first() else {
+            return Turn::default();
+        };
+        let permit = timeout(self.limit / 2, self.turns.take(*daemon)).await;
+        Turn {
+            _permit: permit.ok().and_then(Result::ok),
+        }
     }
 
     async fn resolve(
@@ -163,7 +197,7 @@ impl Dialer {
 
     async fn look_up(&self, host: &str, port: u16, origin: Origin) -> io::Result<Vec<SocketAddr>> {
         let permits = (
-            permit(&self.share_of(origin)).await?,
+            self.lookups_by_origin.take(origin).await?,
             permit(&self.lookups).await?,
         );
         let host = host.to_owned();
@@ -176,16 +210,32 @@ impl Dialer {
         });
         lookup.await.map_err(io::Error::other)?
     }
+}
 
-    /// What an origin shares among its look-ups. Origins without any are forgotten.
-    fn share_of(&self, origin: Origin) -> Arc<Semaphore> {
-        let mut shares = self
-            .by_origin
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        shares.retain(|_, share| Arc::strong_count(share) > 1);
-        let fresh = || Arc::new(Semaphore::new(LOOKUPS_OF_ONE_ORIGIN));
-        Arc::clone(shares.entry(origin).or_insert_with(fresh))
+/// A number of permits for each of many keys. Keys of which no permit is taken are forgotten.
+#[derive(Debug)]
+struct Shares<K> {
+    of_each: usize,
+    by_key: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+impl<K: Eq + Hash> Shares<K> {
+    fn of(of_each: usize) -> Shares<K> {
+        Shares {
+            of_each,
+            by_key: Mutex::default(),
+        }
+    }
+
+    async fn take(&self, key: K) -> io::Result<OwnedSemaphorePermit> {
+        permit(&self.share_of(key)).await
+    }
+
+    fn share_of(&self, key: K) -> Arc<Semaphore> {
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        by_key.retain(|_, share| Arc::strong_count(share) > 1);
+        let fresh = || Arc::new(Semaphore::new(self.of_each));
+        Arc::clone(by_key.entry(key).or_insert_with(fresh))
     }
 }
 
@@ -308,8 +358,43 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         // The name may stand for ::1 first, where nobody listens.
-        let stream = dialer().dial("localhost", port, US).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+        let dialled = dialer().dial("localhost", port, US).await.unwrap();
+        let reached = dialled.stream.peer_addr().unwrap();
+        assert_eq!(reached, listener.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_has_its_turn_until_it_gives_it_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let dialer = dialer();
+        let left = || dialer.turns.share_of(address).available_permits();
+        let dialled = dialer.dial("127.0.0.1", address.port(), US).await.unwrap();
+        assert_eq!(left(), NEW_AT_ONCE - 1);
+        drop(dialled.turn);
+        assert_eq!(left(), NEW_AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_slow_to_take_connections_keeps_nobody_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let dialer = Dialer::new(Duration::from_millis(500));
+        let mut new = Vec::new();
+        for _ in 0..=NEW_AT_ONCE {
+            new.push(dialer.dial("127.0.0.1", port, US).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_without_permits_taken_is_forgotten() {
+        let shares = Shares::of(1);
+        let permit = shares.take("one").await.unwrap();
+        assert_eq!(shares.share_of("one").available_permits(), 0);
+        drop(permit);
+        let _other = shares.take("other").await.unwrap();
+        let keys: Vec<_> = shares.by_key.lock().unwrap().keys().copied().collect();
+        assert_eq!(keys, ["other"]);
     }
 
     #[tokio::test]

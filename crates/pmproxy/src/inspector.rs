@@ -1,6 +1,7 @@
 //! Looks at the heads of PDUs as they pass: holds clients to the limit on lengths, and stops looking
 //! when TLS begins.
 
+use gate::dial::Turn;
 use gate::relay::{Inspector, Side, Verdict};
 use pcp_proto::{Creds, Features, LengthError, PduHeader, PduLimit, PduType};
 
@@ -10,6 +11,8 @@ use pcp_proto::{Creds, Features, LengthError, PduHeader, PduLimit, PduType};
 pub(crate) struct PduInspector {
     limit: PduLimit,
     credentials: Credentials,
+    /// Lasts until pmcd has greeted the client.
+    turn: Turn,
 }
 
 /// How far the client is with asking for a secure channel.
@@ -31,10 +34,11 @@ const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
 const LENGTH_AND_TYPE: usize = 8;
 
 impl PduInspector {
-    pub(crate) fn new(limit: PduLimit) -> PduInspector {
+    pub(crate) fn new(limit: PduLimit, turn: Turn) -> PduInspector {
         PduInspector {
             limit,
             credentials: Credentials::Awaited,
+            turn,
         }
     }
 
@@ -82,7 +86,11 @@ impl Inspector for PduInspector {
     fn inspect(&mut self, side: Side, head: &[u8]) -> Verdict<LengthError> {
         match side {
             Side::Client => self.inspect_request(head),
-            Side::Server => Verdict::PassAll,
+            Side::Server if head.is_empty() => Verdict::Want(1),
+            Side::Server => {
+                self.turn = Turn::default();
+                Verdict::PassAll
+            }
         }
     }
 }
@@ -95,7 +103,7 @@ mod tests {
     use pcp_proto::{Pdu, VersionCred};
 
     fn inspector() -> PduInspector {
-        PduInspector::new(PduLimit::DEFAULT)
+        PduInspector::new(PduLimit::DEFAULT, Turn::default())
     }
 
     fn creds(features: Features) -> Vec<u8> {
@@ -175,7 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_not_looked_at() {
-        assert_eq!(inspector().inspect(Side::Server, &[]), Verdict::PassAll);
+    fn answers_are_not_looked_at_beyond_the_first_byte() {
+        let mut inspector = inspector();
+        assert_eq!(inspector.inspect(Side::Server, &[]), Verdict::Want(1));
+        assert_eq!(inspector.inspect(Side::Server, &[0]), Verdict::PassAll);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::dial::{DialError, Dialer};
+use gate::dial::{DialError, Dialer, Dialled};
 use gate::limits::Place;
 use gate::relay::{End, Handover, Relay, Summary};
 use gate::stream::{Peer, Stream};
@@ -141,7 +141,7 @@ impl Shared {
         stream: &mut Stream,
         peer: Peer,
         place: &Place,
-    ) -> Result<(Target, Stream, Vec<u8>), Refusal> {
+    ) -> Result<(Target, Dialled, Vec<u8>), Refusal> {
         let limit = self.greeting_limit;
         let greeted = timeout(limit, greet(stream)).await;
         let (target, early) = greeted.map_err(|_| Refusal::Stalled(limit))??;
@@ -153,7 +153,7 @@ impl Shared {
             .dial(target.host(), target.port(), peer.origin())
             .await
         {
-            Ok(server) => Ok((target, Stream::Tcp(server), early)),
+            Ok(server) => Ok((target, server, early)),
             Err(source) => Err(Refusal::Unreachable { target, source }),
         }
     }
@@ -162,15 +162,15 @@ impl Shared {
         &self,
         relay: &PcpRelay,
         client: Stream,
-        server: Stream,
+        server: Dialled,
         early: Vec<u8>,
         tag: Ticket,
     ) -> io::Result<()> {
         let handover = Handover {
             client: client.into_fd()?,
-            server: server.into_fd()?,
+            server: Stream::Tcp(server.stream).into_fd()?,
             early,
-            inspector: PduInspector::new(self.pdu_limit),
+            inspector: PduInspector::new(self.pdu_limit, server.turn),
             tag,
         };
         relay
