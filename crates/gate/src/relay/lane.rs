@@ -289,29 +289,23 @@ impl Lane {
         Ok(())
     }
 
-    /// Sends what is parked; true when nothing is left.
+    /// Sends what is parked; true when nothing is left. What a receiver that fails did not take is
+    /// given up.
     fn flush<R>(&mut self, way: &Way<'_>, workshop: &mut Workshop) -> Result<bool, End<R>> {
-        match std::mem::replace(&mut self.parked, Parked::Nothing) {
-            Parked::Nothing => Ok(true),
-            Parked::Bytes { bytes, sent } => {
-                let sent = sent + self.send(way, &bytes[sent..])?;
-                if sent == bytes.len() {
-                    workshop.parked -= bytes.len();
-                    return Ok(true);
-                }
-                self.parked = Parked::Bytes { bytes, sent };
-                Ok(false)
-            }
-            Parked::Piped(mut pipe) => {
-                let drained = self.drain(way, &mut pipe);
-                if let Ok(false) = drained {
-                    self.parked = Parked::Piped(pipe);
-                } else {
-                    workshop.pipes.give_back(pipe);
-                }
-                drained
-            }
+        let mut parked = std::mem::replace(&mut self.parked, Parked::Nothing);
+        let flushed = match &mut parked {
+            Parked::Nothing => return Ok(true),
+            Parked::Bytes { bytes, sent } => self.send(way, &bytes[*sent..]).map(|count| {
+                *sent += count;
+                *sent == bytes.len()
+            }),
+            Parked::Piped(pipe) => self.drain(way, pipe),
+        };
+        self.parked = parked;
+        if !matches!(flushed, Ok(false)) {
+            self.release(workshop);
         }
+        flushed
     }
 
     /// Sends what is in the pipe; true when nothing is left.
@@ -363,4 +357,49 @@ pub(crate) struct Way<'a> {
     pub(crate) side: Side,
     pub(crate) from: &'a OwnedFd,
     pub(crate) to: &'a OwnedFd,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::relay::Verdict;
+
+    struct NoFrames;
+
+    impl Inspector for NoFrames {
+        type Refusal = String;
+
+        fn inspect(&mut self, _side: Side, _head: &[u8]) -> Verdict<String> {
+            Verdict::PassAll
+        }
+    }
+
+    #[test]
+    fn what_was_parked_for_a_receiver_that_fails_is_no_longer_counted() {
+        let (mut sender, from) = UnixStream::pair().unwrap();
+        let (to, receiver) = UnixStream::pair().unwrap();
+        socket2::SockRef::from(&to)
+            .set_send_buffer_size(4096)
+            .unwrap();
+        sender.write_all(&[7; 100_000]).unwrap();
+        let way = Way {
+            side: Side::Client,
+            from: &from.into(),
+            to: &to.into(),
+        };
+        let (mut lane, mut workshop) = (Lane::new(), Workshop::new().unwrap());
+        assert_eq!(
+            lane.run(&way, &mut NoFrames, &mut workshop).unwrap(),
+            Turn::Idle
+        );
+        assert!(workshop.parked > 0);
+        drop(receiver);
+        let end = lane.run(&way, &mut NoFrames, &mut workshop).unwrap_err();
+        assert!(matches!(end, End::Failed(Side::Server, _)), "{end:?}");
+        lane.discard(&mut workshop);
+        assert_eq!(workshop.parked, 0);
+    }
 }
