@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod interrupt;
 mod test;
 mod tree;
 

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use super::peer::Peer;
 use super::proc_fs::Watched;
-use super::process::{Interrupt, Running, free_address};
+use super::process::{Running, free_address};
+use crate::interrupt::Interrupt;
 
 /// What stands between the load generator and the stub server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -33,7 +33,9 @@ use figures::Sample;
 use generator::Job;
 use load::Load;
 use options::{Options, USAGE};
-use process::{Interrupt, Stub, generate};
+use process::{Stub, generate};
+
+use crate::interrupt::Interrupt;
 use results::Results;
 
 use crate::tree;

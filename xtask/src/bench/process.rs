@@ -4,16 +4,14 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::figures::Sample;
 use super::generator::Job;
+use crate::interrupt::Interrupt;
 
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(10);
@@ -23,30 +21,6 @@ const SLACK: Duration = Duration::from_secs(60);
 
 /// How often a process is looked at that is waited for; rarely, not to disturb what is measured.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Turns true on SIGINT, SIGTERM and SIGHUP, which then no longer end the bench by themselves.
-#[derive(Clone)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    pub(super) fn watch() -> Result<Interrupt> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&flag))
-                .with_context(|| format!("cannot catch signal {signal}"))?;
-        }
-        Ok(Interrupt(flag))
-    }
-
-    /// An error once a signal came.
-    pub(super) fn check(&self) -> Result<()> {
-        ensure!(
-            !self.0.load(Ordering::Relaxed),
-            "interrupted; everything was stopped"
-        );
-        Ok(())
-    }
-}
 
 /// A process that is killed and awaited when this is dropped.
 pub(super) struct Running(Child);

@@ -3,7 +3,6 @@
 mod board;
 mod client;
 mod counters;
-mod interrupt;
 mod peers;
 mod quantity;
 mod screen;
@@ -15,9 +14,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lexopt::Arg;
 
+use crate::interrupt::Interrupt;
 use board::Board;
 use client::Client;
-use interrupt::Interrupt;
 use peers::{Peers, Programs};
 use screen::Screen;
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and its kind: they end the demo in order instead of at once.
+//! Ctrl-C and its kind: they end a chore in order instead of at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +12,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Turns true on SIGINT, SIGTERM and SIGHUP.
-pub(super) struct Interrupt(Arc<AtomicBool>);
+#[derive(Clone)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on these signals no longer end the process by themselves.
-    pub(super) fn watch() -> Result<Interrupt> {
+    pub(crate) fn watch() -> Result<Interrupt> {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&flag))
@@ -26,13 +27,13 @@ impl Interrupt {
     }
 
     /// An error once a signal came.
-    pub(super) fn check(&self) -> Result<()> {
-        ensure!(!self.came(), "interrupted before there was anything to see");
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!(!self.came(), "interrupted; everything was stopped");
         Ok(())
     }
 
     /// Sleeps, and says whether a signal cut it short.
-    pub(super) fn sleep(&self, length: Duration) -> bool {
+    pub(crate) fn sleep(&self, length: Duration) -> bool {
         let start = Instant::now();
         while !self.came() && start.elapsed() < length {
             thread::sleep(LOOK);
