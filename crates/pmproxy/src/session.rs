@@ -58,7 +58,16 @@ enum Refusal {
     #[error("wanted {target}: {source}")]
     Unreachable { target: Target, source: DialError },
     #[error("{}", gate::describe(.0))]
-    System(#[from] io::Error),
+    System(#[source] io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Refusal::Left,
+            _ => Refusal::System(error),
+        }
+    }
 }
 
 impl Refusal {
@@ -256,11 +265,9 @@ async fn greet(stream: &mut Stream) -> Result<(Target, Vec<u8>), Refusal> {
 /// Reads what has come, as far as there is room; the parsers give up before it is full.
 async fn receive(stream: &mut Stream, received: &mut Vec<u8>) -> Result<(), Refusal> {
     let room = GREETING_ROOM.saturating_sub(received.len()) as u64;
-    match stream.take(room).read_buf(received).await {
-        Ok(0) => Err(Refusal::Left),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Refusal::Left),
-        Err(error) => Err(error.into()),
+    match stream.take(room).read_buf(received).await? {
+        0 => Err(Refusal::Left),
+        _ => Ok(()),
     }
 }
 
