@@ -49,6 +49,18 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/sbin/ip"],
     },
     Package {
+        name: "libnss3-tools",
+        needed_for: NeededFor::Tests,
+        purpose: "NSS databases as their own tools make them",
+        proof: &["/usr/bin/certutil"],
+    },
+    Package {
+        name: "openssl",
+        needed_for: NeededFor::Tests,
+        purpose: "a judge of keys and certificates",
+        proof: &["/usr/bin/openssl"],
+    },
+    Package {
         name: "g++",
         needed_for: NeededFor::Tests,
         purpose: "libFuzzer, which is C++",
