@@ -2,9 +2,9 @@
 //! and knows no protocol.
 //!
 //! The way of a connection: [`listen`] takes it, [`limits`] finds room for it, the daemon's own
-//! session reads who asks for what, [`dial`] reaches the server, and [`relay`] carries the bytes.
-//! Around it, [`lifecycle`] makes the process a daemon and ends it, and [`telemetry`] tells others
-//! what it has done.
+//! session reads who asks for what, [`policy`] says whether it may, [`dial`] reaches the server, and
+//! [`relay`] carries the bytes. Around it, [`lifecycle`] makes the process a daemon and ends it, and
+//! [`telemetry`] tells others what it has done.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ mod errno;
 pub mod lifecycle;
 pub mod limits;
 pub mod listen;
+pub mod policy;
 pub mod relay;
 pub mod stream;
 pub mod telemetry;
