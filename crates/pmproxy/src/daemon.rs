@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use gate::dial::{Dialer, MOST_LOOKUPS};
 use gate::lifecycle::{
-    Account, Log, PidFile, Signal, Signals, date, detach, hold_signals, install_log,
+    Account, Log, PidFile, Signal, Signals, State, date, detach, hold_signals, install_log,
+    tell_manager,
 };
 use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
 use gate::listen::{Address, Bound, Listener};
@@ -170,6 +171,14 @@ impl ClientLimit {
     }
 }
 
+/// systemd waits for this with the unit that comes with today's program.
+fn tell(state: State) {
+    if let Err(error) = tell_manager(state) {
+        let error = gate::describe(&error);
+        tracing::warn!("cannot tell the service manager at NOTIFY_SOCKET: {error}");
+    }
+}
+
 struct Daemon<'a> {
     settings: &'a Settings,
     log: Arc<Log>,
@@ -217,6 +226,7 @@ impl<'a> Daemon<'a> {
                 .registry(admission, move || relay.totals());
             work.spawn(telemetry::serve(admin.into_listener()?, Arc::new(registry)));
         }
+        tell(State::Ready);
         let name = loop {
             match signals.next().await {
                 Signal::Reload => self.reload(),
@@ -224,6 +234,7 @@ impl<'a> Daemon<'a> {
             }
         };
         tracing::info!("pmproxy caught {name}");
+        tell(State::Stopping);
         work.shutdown().await;
         tokio::select! {
             () = self.sessions_end() => {}

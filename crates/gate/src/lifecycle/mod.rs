@@ -1,13 +1,15 @@
-//! What makes a process a daemon: its log, its user, its pid file, its signals.
+//! What makes a process a daemon: its log, its user, its pid file, its signals, its manager.
 
 mod daemon;
 mod folder;
 mod log;
+mod manager;
 mod signals;
 mod user;
 
 pub use daemon::{PidFile, detach};
 pub use folder::append_to;
 pub use log::{Log, date, install_log};
+pub use manager::{State, tell_manager};
 pub use signals::{Signal, Signals, hold_signals};
 pub use user::{Account, UserError};
