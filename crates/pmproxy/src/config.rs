@@ -61,8 +61,8 @@ impl Default for Config {
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("cannot read the configuration {}: {}", .path.display(), gate::describe(.source))]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot read the configuration {}: {}", .path.display(), gate::describe(.error))]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("the configuration {} is larger than {MAX_SIZE} bytes", .0.display())]
     TooLarge(PathBuf),
     #[error("{}:{line}: {what}", .path.display())]
@@ -87,9 +87,9 @@ impl Config {
         match File::open(path).and_then(|file| file.take(MAX_SIZE).read_to_string(&mut text)) {
             Ok(_) if text.len() as u64 == MAX_SIZE => Err(ConfigError::TooLarge(path.into())),
             Ok(_) => Config::parse(&text, path),
-            Err(source) => Err(ConfigError::Unreadable {
+            Err(error) => Err(ConfigError::Unreadable {
                 path: path.into(),
-                source,
+                error,
             }),
         }
     }
@@ -97,8 +97,8 @@ impl Config {
     /// Reads a file that need not exist.
     pub(crate) fn read_default(path: &Path) -> Result<Config, ConfigError> {
         match Config::read(path) {
-            Err(ConfigError::Unreadable { source, .. })
-                if source.kind() == io::ErrorKind::NotFound =>
+            Err(ConfigError::Unreadable { error, .. })
+                if error.kind() == io::ErrorKind::NotFound =>
             {
                 Ok(Config::default())
             }
@@ -241,6 +241,13 @@ mod tests {
             error("[pmproxy]\n\nclients.max\n")
         );
         assert!(error("[pmproxy\n").starts_with("pmproxy.conf:"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_configuration_or_an_error(text in r#"([\[\]=:#;'" \\\r\n\t]|[a-z.]{1,5}|\PC)*"#) {
+            let _ = parse(&text);
+        }
     }
 
     #[test]
