@@ -61,6 +61,27 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/bin/openssl"],
     },
     Package {
+        name: "dbus",
+        needed_for: NeededFor::Tests,
+        purpose: "the system bus, over which Avahi is spoken to",
+        proof: &["/usr/bin/dbus-daemon", "/usr/share/dbus-1/system.conf"],
+    },
+    Package {
+        name: "avahi-daemon",
+        needed_for: NeededFor::Tests,
+        purpose: "a real Avahi, through which services are advertised",
+        proof: &[
+            "/usr/sbin/avahi-daemon",
+            "/usr/share/dbus-1/system.d/avahi-dbus.conf",
+        ],
+    },
+    Package {
+        name: "avahi-utils",
+        needed_for: NeededFor::Tests,
+        purpose: "the browser that finds advertised services",
+        proof: &["/usr/bin/avahi-browse"],
+    },
+    Package {
         name: "g++",
         needed_for: NeededFor::Tests,
         purpose: "libFuzzer, which is C++",

@@ -1,0 +1,258 @@
+//! Advertising with a real Avahi on a real system bus, and without, on a network of namespaces. The
+//! advertiser is the example `advertise`, which `cargo test` builds along.
+
+#![forbid(unsafe_code)]
+
+mod lan;
+
+use anyhow::Result;
+use lan::{Found, Host, lan};
+use nix::sys::signal::Signal;
+use testbed::{PATIENCE, Running, eventually};
+
+const NAME: &str = "PCP pmproxy on alpha";
+
+/// pmfind probes its hosts at the port where pmproxy usually listens.
+const PORT: u16 = 44322;
+
+/// Debian's libpcp is built without Avahi, so its pmfind gets hosts from a script, which is its own
+/// way to be extended; then it probes them.
+const DISCOVERY: &str = "#!/bin/sh\n\
+    avahi-browse -rtp _pmproxy._tcp | awk -F';' '$1 == \"=\" && $2 != \"lo\" { print $8 }'\n";
+
+/// Alpha's service with the name of the host in its records: Avahi's own or our responder's.
+fn alpha(host: &str) -> Vec<Found> {
+    vec![Found {
+        name: NAME.into(),
+        host: host.into(),
+        address: "10.77.0.1".into(),
+        port: PORT,
+        txt: "\"proves=a point\"".into(),
+    }]
+}
+
+const BY_AVAHI: &str = "alpha.local";
+const BY_RESPONDER: &str = "alpha-pmproxy.local";
+
+fn names(found: &[Found]) -> Vec<&str> {
+    found.iter().map(|found| &*found.name).collect()
+}
+
+fn await_log(advertiser: &Running, text: &str, times: usize) -> Result<()> {
+    let what = format!("{times} times «{text}» in the log");
+    let waited = eventually(PATIENCE, what, || {
+        advertiser.stderr().matches(text).count() >= times
+    });
+    waited.map_err(|error| error.context(advertiser.stderr()))
+}
+
+fn pmfind(host: &mut Host) -> Result<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let script = host.write("discovery", DISCOVERY.as_bytes())?;
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755))?;
+    let folder = script.parent().unwrap_or(&script).display().to_string();
+    let mechanism = format!("shell,path={folder},command=discovery,timeout=2");
+    let finder = host.program(&["pmfind", "-s", "pmproxy", "-m", &mechanism]);
+    Ok(finder.run()?.stdout)
+}
+
+#[test]
+fn with_avahi_it_is_found_until_it_ends() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_alpha_bus, _beta_bus) = (alpha_host.start_bus()?, beta_host.start_bus()?);
+    let _avahis = (alpha_host.start_avahi("")?, beta_host.start_avahi("")?);
+    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+
+    for host in [&mut alpha_host, &mut beta_host] {
+        host.await_finds("both to find it", |found| found == alpha(BY_AVAHI))?;
+        let printed = pmfind(host)?;
+        assert!(printed.contains("proxy://10.77.0.1:44322"), "{printed}");
+    }
+    assert!(advertiser.terminate()?.status.success());
+    for host in [&mut alpha_host, &mut beta_host] {
+        host.await_finds("both to lose it", <[_]>::is_empty)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn with_avahi_it_is_withdrawn_even_when_it_is_killed() -> Result<()> {
+    let (mut host, _neighbour) = lan()?;
+    let (_bus, _avahi) = (host.start_bus()?, host.start_avahi("")?);
+    let mut advertiser = host.advertise(NAME, PORT, &[])?;
+    host.await_finds("it", |found| found == alpha(BY_AVAHI))?;
+    advertiser.process().signal(Signal::SIGKILL)?;
+    host.await_finds("it to be lost", <[_]>::is_empty)
+}
+
+#[test]
+fn without_avahi_another_host_finds_it_until_it_ends() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+
+    beta_host.await_finds("it", |found| found == alpha(BY_RESPONDER))?;
+    let printed = pmfind(&mut beta_host)?;
+    assert!(printed.contains("proxy://10.77.0.1:44322"), "{printed}");
+    assert!(advertiser.terminate()?.status.success());
+    beta_host.await_finds("it to be lost", <[_]>::is_empty)
+}
+
+#[test]
+fn avahi_is_used_as_soon_as_it_starts_and_again_after_a_restart() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_beta_bus, _beta_avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let _bus = alpha_host.start_bus()?;
+    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
+
+    let mut avahi = alpha_host.start_avahi("")?;
+    for start in 1..=2 {
+        await_log(&advertiser, "Avahi advertises", start)?;
+        for host in [&mut alpha_host, &mut beta_host] {
+            host.await_finds("Avahi", |found| found == alpha(BY_AVAHI))?;
+        }
+        if start == 1 {
+            avahi.terminate()?;
+            avahi = alpha_host.start_avahi("")?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_responder_takes_over_when_avahi_or_the_bus_goes() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_beta_bus, _beta_avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let bus = alpha_host.start_bus()?;
+    let avahi = alpha_host.start_avahi("")?;
+    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    beta_host.await_finds("Avahi", |found| found == alpha(BY_AVAHI))?;
+    avahi.terminate()?;
+    beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
+
+    let _avahi = alpha_host.start_avahi("")?;
+    await_log(&advertiser, "Avahi advertises", 2)?;
+    bus.terminate()?;
+    await_log(&advertiser, "advertised without it", 2)?;
+    beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
+
+    let _bus = alpha_host.start_bus()?;
+    let _avahi = alpha_host.start_avahi("")?;
+    await_log(&advertiser, "Avahi advertises", 3)?;
+    beta_host.await_finds("Avahi", |found| found == alpha(BY_AVAHI))
+}
+
+#[test]
+fn a_name_that_is_taken_gets_a_number() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let first = beta_host.advertise(NAME, PORT, &[])?;
+    await_log(&first, &format!("Avahi advertises {NAME} "), 1)?;
+
+    let _same_host = beta_host.advertise(NAME, 44400, &[])?;
+    beta_host.await_finds("the name with a number", |found| {
+        names(found) == [NAME, "PCP pmproxy on alpha #2"]
+    })?;
+    let _other_host = alpha_host.advertise(NAME, PORT, &[])?;
+    beta_host.await_finds("the responder's name with a number", |found| {
+        names(found) == [NAME, "PCP pmproxy on alpha #2", "PCP pmproxy on alpha (2)"]
+    })
+}
+
+#[test]
+fn a_name_that_a_responder_has_is_left_to_it_by_avahi() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let _other_host = alpha_host.advertise(NAME, PORT, &[])?;
+    beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
+    let _advertiser = beta_host.advertise(NAME, PORT, &[])?;
+    beta_host.await_finds("the name with a number", |found| {
+        names(found) == [NAME, "PCP pmproxy on alpha #2"]
+    })
+}
+
+#[test]
+fn only_the_addresses_where_it_listens_are_advertised() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    alpha_host.sh("ip addr add 10.77.0.3/24 dev eth0")?;
+    let _advertiser = alpha_host.advertise(NAME, PORT, &["10.77.0.3", "127.0.0.1"])?;
+    beta_host.await_finds(
+        "the one address",
+        |found| matches!(found, [Found { address, .. }] if address == "10.77.0.3"),
+    )?;
+
+    // Avahi advertises by interface, and would take loopback along.
+    let advertiser = beta_host.advertise("elsewhere", 44400, &["10.77.0.2"])?;
+    await_log(&advertiser, "Avahi advertises elsewhere", 1)?;
+    let found = beta_host.sh("avahi-browse -rtp _pmproxy._tcp | grep '^=.*elsewhere'")?;
+    assert!(found.contains("=;eth0;"), "{found}");
+    assert!(!found.contains("=;lo;"), "{found}");
+    Ok(())
+}
+
+#[test]
+fn an_avahi_that_refuses_is_complained_of_once_and_not_evaded() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_alpha_bus, _beta_bus) = (alpha_host.start_bus()?, beta_host.start_bus()?);
+    let _beta_avahi = beta_host.start_avahi("")?;
+    let avahi = alpha_host.start_avahi("disable-user-service-publishing=yes\n")?;
+    let mut advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+
+    let complaint = "Avahi does not publish PCP pmproxy on alpha (_pmproxy._tcp)";
+    await_log(&advertiser, complaint, 3)?;
+    let log = advertiser.stderr();
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert_eq!(beta_host.browse()?, []);
+    assert!(advertiser.process().ended()?.is_none());
+
+    avahi.terminate()?;
+    let _avahi = alpha_host.start_avahi("")?;
+    beta_host.await_finds("it after all", |found| found == alpha(BY_AVAHI))
+}
+
+#[test]
+fn a_flood_of_records_does_not_stay_in_the_responders_memory() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    beta_host.await_finds("it", |found| found == alpha(BY_RESPONDER))?;
+
+    // More than the responder may keep, in answers that nobody asked for.
+    let answers: Vec<String> = (0..200)
+        .map(|number| {
+            let file = beta_host.write(&format!("answer-{number}"), &unasked_answer(number))?;
+            Ok(file.display().to_string())
+        })
+        .collect::<Result<_>>()?;
+    let send = format!(
+        "for answer in {}; do cat $answer > /dev/udp/10.77.0.1/5353; done",
+        answers.join(" ")
+    );
+    beta_host
+        .program(&["bash", "-c", &send])
+        .run()?
+        .succeeded()?;
+    await_log(&advertiser, "starts afresh", 1)?;
+    await_log(&advertiser, "advertised without it", 2)?;
+    beta_host.await_finds("it still", |found| found == alpha(BY_RESPONDER))
+}
+
+/// A DNS answer with fifty SRV records of different services, which last for a day.
+fn unasked_answer(number: usize) -> Vec<u8> {
+    const RECORDS: u16 = 50;
+    let mut message = vec![0, 0, 0x84, 0, 0, 0];
+    message.extend(RECORDS.to_be_bytes());
+    message.extend([0; 4]);
+    for record in 0..RECORDS {
+        let label = format!("{number:05}-{record:02}");
+        message.extend([8]);
+        message.extend(label.as_bytes());
+        message.extend(b"\x04_foo\x04_tcp\x05local\0");
+        // Type SRV, class IN, the lifetime, then 6 bytes of numbers and the name `a.`.
+        message.extend([0, 33, 0, 1, 0, 1, 0x51, 0x80, 0, 9]);
+        message.extend([0, 0, 0, 0, 0, 1, 1, b'a', 0]);
+    }
+    message
+}
