@@ -42,31 +42,52 @@ impl ErrorPdu {
 /// Stands beside the version in the extended form (the field once told of licences).
 const LICENSED: u8 = 1;
 
+/// In the extended form, PCP's own codes are numbered as in the first version of the protocol, from
+/// -1000 instead of from -12345 on (`PM_ERR_BASE1` and `PM_ERR_BASE2`): a client that does not know
+/// pmcd's version yet reads them so.
+fn to_first_version(status: Status) -> i32 {
+    match status.0 {
+        code @ ..=-12345 => code + (12345 - 1000),
+        code => code,
+    }
+}
+
+fn from_first_version(code: i32) -> Status {
+    match code {
+        ..=-1000 => Status(code.saturating_sub(12345 - 1000)),
+        _ => Status(code),
+    }
+}
+
 impl Pdu for ErrorPdu {
     const TYPE: PduType = PduType::ERROR;
 
     fn encode_body(&self, body: &mut Writer) {
-        body.i32(self.status().0);
-        if let ErrorPdu::Extended {
-            version, features, ..
-        } = *self
-        {
-            body.u8(version & 0x7f);
-            body.u8(LICENSED);
-            body.u16(features.0);
+        match *self {
+            ErrorPdu::Plain(status) => body.i32(status.0),
+            ErrorPdu::Extended {
+                status,
+                version,
+                features,
+            } => {
+                body.i32(to_first_version(status));
+                body.u8(version & 0x7f);
+                body.u8(LICENSED);
+                body.u16(features.0);
+            }
         }
     }
 
     fn decode_body(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let status = Status(body.i32("status")?);
+        let code = body.i32("status")?;
         if body.remaining() == 0 {
-            return Ok(ErrorPdu::Plain(status));
+            return Ok(ErrorPdu::Plain(Status(code)));
         }
         let version = body.u8("version")? & 0x7f;
         let _licensed = body.u8("licensed")?;
         let features = Features(body.u16("features")?);
         Ok(ErrorPdu::Extended {
-            status,
+            status: from_first_version(code),
             version,
             features,
         })
@@ -108,9 +129,26 @@ mod tests {
         assert!(!features.contains(Features::SECURE));
     }
 
+    #[test]
+    fn a_client_too_many_is_told_in_the_numbers_of_the_first_version() {
+        // What pmcd 6.0.3 sends where an access rule allows no more connections.
+        let recorded = [
+            0, 0, 0, 20, 0, 0, 0x70, 0, 0, 0, 0, 0, 0xff, 0xff, 0xfb, 0xed, 0, 0, 0, 0,
+        ];
+        let status = ErrorPdu::decode(&recorded).unwrap().status();
+        assert_eq!(status, Status::CONNECTION_LIMIT);
+        let ours = ErrorPdu::refusal(Status::CONNECTION_LIMIT).encode(0);
+        assert_eq!(ours[..16], recorded[..16]);
+    }
+
+    /// No status lies between the errno values and PCP's own codes.
+    fn statuses() -> impl Strategy<Value = i32> {
+        prop_oneof![i32::MIN..=-12345, -999..=i32::MAX]
+    }
+
     proptest! {
         #[test]
-        fn an_error_survives_the_wire(status: i32, version in 0u8..128, features: u16, plain: bool) {
+        fn an_error_survives_the_wire(status in statuses(), version in 0u8..128, features: u16, plain: bool) {
             let status = Status(status);
             let error = if plain {
                 ErrorPdu::Plain(status)
