@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use gate::policy::{Policy, PolicyError};
 use ini::{Ini, ParseOption};
 
 /// Clients at the same time unless the configuration says otherwise.
@@ -38,12 +39,14 @@ const FOREIGN_SECTIONS: &[&str] = &[
 const MAX_SIZE: u64 = 1 << 20;
 
 /// What the file says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// `clients.max`
     pub(crate) max_clients: usize,
     /// `admin.socket`
     pub(crate) admin_socket: Option<PathBuf>,
+    /// `[access]`
+    pub(crate) policy: Policy,
     /// What the log should say about it.
     pub(crate) remarks: Vec<String>,
 }
@@ -53,6 +56,7 @@ impl Default for Config {
         Config {
             max_clients: MAX_CLIENTS,
             admin_socket: None,
+            policy: Policy::default(),
             remarks: Vec::new(),
         }
     }
@@ -78,6 +82,8 @@ pub(crate) enum ConfigError {
         value: String,
         expected: &'static str,
     },
+    #[error("{}: [access] {source}", .path.display())]
+    Access { path: PathBuf, source: PolicyError },
 }
 
 impl Config {
@@ -121,6 +127,14 @@ impl Config {
         })?;
         let mut config = Config::default();
         let mut ignored = Ignored::default();
+        let mut rules = ini.section_all(Some("access")).peekable();
+        if rules.peek().is_some() {
+            let rules = rules.flat_map(|section| section.iter());
+            config.policy = Policy::parse(rules).map_err(|source| ConfigError::Access {
+                path: path.into(),
+                source,
+            })?;
+        }
         for (section, settings) in &ini {
             match section {
                 Some("pmproxy") => {
@@ -128,6 +142,7 @@ impl Config {
                         config.set(key, value, path, &mut ignored)?;
                     }
                 }
+                Some("access") => {}
                 None => ignored
                     .unknown
                     .extend(settings.iter().map(|(key, _)| key.into())),
@@ -260,9 +275,34 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_access_are_taken_in_order_and_an_empty_section_is_an_error() {
+        let open = parse("[pmproxy]\nclients.max = 1\n").unwrap().policy;
+        assert!(open.is_open());
+        let text =
+            "[access]\ndeny = to local\nallow = from local\n[pmproxy]\n[access]\ndeny = to any\n";
+        let policy = parse(text).unwrap().policy;
+        let rules: Vec<_> = policy
+            .rules()
+            .iter()
+            .map(|rule| rule.rule().to_string())
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                "deny from any to local",
+                "allow from local to any",
+                "deny from any to any"
+            ]
+        );
+        let error = |text: &str| parse(text).unwrap_err().to_string();
+        assert!(error("[access]\n").starts_with("pmproxy.conf: [access] "));
+        assert!(error("[access]\npermit = to any\n").contains("expected allow or deny"));
+    }
+
+    #[test]
     fn only_a_file_that_was_asked_for_must_exist() {
         let path = Path::new("/no/such/pmproxy.conf");
-        assert_eq!(Config::read_default(path).unwrap(), Config::default());
+        assert_eq!(Config::read_default(path).unwrap().max_clients, MAX_CLIENTS);
         let error = Config::read(path).unwrap_err().to_string();
         assert_eq!(
             error,

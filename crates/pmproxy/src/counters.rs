@@ -31,6 +31,10 @@ pub(crate) enum Reason {
     Unresolved,
     /// Its pmcd cannot be connected to.
     Unreachable,
+    /// The access policy does not let it reach its pmcd.
+    Denied,
+    /// It has as many connections as the access policy lets it have, or opens them too fast.
+    Limited,
     /// There are as many clients as there may be.
     Full,
     /// It sent a PDU of a length that is not allowed.

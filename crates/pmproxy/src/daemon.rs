@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use crate::counters::Counters;
 use crate::options::Mode;
 use crate::request_ports::{RequestPorts, open_as};
-use crate::session::{PcpRelay, Shared, on_end};
+use crate::session::{Access, PcpRelay, Shared, on_end};
 use crate::settings::Settings;
 
 /// How long sessions may go on once the daemon was told to end.
@@ -149,6 +149,9 @@ fn introduce(settings: &Settings, log: &Log, ports: &RequestPorts) {
     for remark in &settings.remarks {
         tracing::info!("{remark}");
     }
+    if settings.config.policy.is_open() {
+        tracing::info!("no access policy: every client may reach every host and port");
+    }
 }
 
 /// How many clients there may be.
@@ -194,6 +197,7 @@ impl<'a> Daemon<'a> {
             counters: Counters::default(),
             throttle: Throttle::default(),
             dialer: Dialer::new(settings.connect_timeout),
+            access: Access::new(settings.config.policy.clone()),
             greeting_limit: settings.connect_timeout,
             pdu_limit: settings.pdu_limit,
         });
@@ -284,6 +288,7 @@ impl<'a> Daemon<'a> {
                     tracing::info!("{remark}");
                 }
                 self.admission.set_limit(self.limit.of(config.max_clients));
+                self.shared.access.replace(&config.policy);
                 if config.admin_socket != self.settings.config.admin_socket {
                     tracing::warn!("admin.socket stays as it is until pmproxy is started again");
                 }

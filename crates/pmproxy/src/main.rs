@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod certificates;
+mod check;
 mod config;
 mod counters;
 mod daemon;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
     };
     let done = if options.help {
         io::stdout().write_all(USAGE.as_bytes()).is_ok()
+    } else if options.question.is_asked() {
+        check_config(options)
     } else {
         let messages = options.fatal_messages.clone();
         run(options, messages.as_deref()).is_ok()
@@ -41,6 +44,19 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Checks the configuration and shows what was found; says whether all is well.
+fn check_config(options: Options) -> bool {
+    let environment = Environment::load().map_err(anyhow::Error::msg);
+    match environment.and_then(|environment| check::run(options, &environment)) {
+        Ok((text, well)) => io::stdout().write_all(text.as_bytes()).is_ok() && well,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "pmproxy: {error:#}");
+            false
+        }
     }
 }
 

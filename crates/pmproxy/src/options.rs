@@ -26,6 +26,10 @@ Service options:
 Configuration options:
   -c FILE, --config=FILE
                         configuration file [default $PCP_SYSCONF_DIR/pmproxy/pmproxy.conf]
+  --check-config        check the configuration file and exit
+  --client=ADDR, --target=HOST:PORT
+                        with --check-config: what this client (an address, or uid:NUMBER for one on
+                        the unix socket) would get that asks for this pmcd
   -L BYTES              maximum size of PDUs from clients, 12 to 2147483647 [default 65536]
 
 Connection options:
@@ -63,10 +67,21 @@ pub(crate) enum Mode {
     Managed,
 }
 
+/// What `--check-config` is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) check_config: bool,
+    /// `--client`, as written
+    pub(crate) client: Option<String>,
+    /// `--target`, as written
+    pub(crate) target: Option<String>,
+}
+
 /// What the command line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) help: bool,
+    pub(crate) question: Question,
     pub(crate) mode: Mode,
     /// `-A`
     pub(crate) no_advertisement: bool,
@@ -134,6 +149,9 @@ impl Options {
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('?') | Long("help") => options.help = true,
+                Long("check-config") => options.question.check_config = true,
+                Long("client") => options.question.client = Some(text(&mut parser, "--client")?),
+                Long("target") => options.question.target = Some(text(&mut parser, "--target")?),
                 Short('A') => options.no_advertisement = true,
                 Short('f') | Long("foreground") => options.set_mode(Mode::Foreground)?,
                 Short('F') | Long("managed" | "systemd") => options.set_mode(Mode::Managed)?,

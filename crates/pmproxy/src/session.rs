@@ -2,11 +2,12 @@
 //! port, connecting to that pmcd, or telling the client why not.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gate::dial::{DialError, Dialer, Dialled};
+use gate::dial::{DialError, Dialer, Dialled, Turn};
 use gate::limits::Place;
+use gate::policy::{Client, Grant, Policy};
 use gate::relay::{End, Handover, Relay, Summary};
 use gate::stream::{Peer, Stream};
 use gate::throttle::Throttle;
@@ -16,6 +17,7 @@ use pcp_proto::greeting::{
 };
 use pcp_proto::{ErrorPdu, LengthError, Pdu, PduLimit, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::counters::{Counters, Reason};
@@ -37,6 +39,7 @@ pub(crate) struct Ticket {
     peer: Peer,
     target: Target,
     _place: Place,
+    _grant: Grant,
 }
 
 /// The relay as this daemon uses it.
@@ -79,6 +82,8 @@ impl Refusal {
             Refusal::Left => Reason::Left,
             Refusal::Full(_) => Reason::Full,
             Refusal::Unreachable { source, .. } => match source {
+                DialError::Denied(denial) if denial.is_temporary() => Reason::Limited,
+                DialError::Denied(_) => Reason::Denied,
                 DialError::Unresolved { .. } | DialError::NoAddress { .. } => Reason::Unresolved,
                 DialError::Unreachable { .. } | DialError::TimedOut { .. } => Reason::Unreachable,
             },
@@ -91,7 +96,11 @@ impl Refusal {
     fn status(&self) -> Option<Status> {
         match self {
             Refusal::Full(_) => Some(Status::CONNECTION_LIMIT),
-            Refusal::Unreachable { source, .. } => Some(Status::from_errno(source.errno())),
+            Refusal::Unreachable { source, .. } => Some(match source {
+                DialError::Denied(denial) if denial.is_temporary() => Status::CONNECTION_LIMIT,
+                DialError::Denied(_) => Status::PERMISSION,
+                other => Status::from_errno(other.errno()),
+            }),
             _ => None,
         }
     }
@@ -102,12 +111,37 @@ impl Refusal {
     }
 }
 
+/// The access policy in force.
+#[derive(Debug)]
+pub(crate) struct Access(RwLock<Policy>);
+
+impl Access {
+    pub(crate) fn new(policy: Policy) -> Access {
+        Access(RwLock::new(policy))
+    }
+
+    /// The policy for a client that asks now.
+    fn policy(&self) -> Policy {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts another policy in force. Sessions go on; those under the same rule still count.
+    pub(crate) fn replace(&self, policy: &Policy) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = policy.succeeding(&current);
+    }
+}
+
 /// What all sessions share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) throttle: Throttle,
     pub(crate) dialer: Dialer,
+    pub(crate) access: Access,
     pub(crate) greeting_limit: Duration,
     pub(crate) pdu_limit: PduLimit,
 }
@@ -126,12 +160,18 @@ impl Shared {
         match self.admit(&mut stream, peer, &place).await {
             Ok((target, server, early)) => {
                 tracing::debug!(target: "context", "client {peer} is connected to {target}");
+                let Dialled {
+                    stream: server,
+                    turn,
+                    grant,
+                } = server;
                 let ticket = Ticket {
                     peer,
                     target,
                     _place: place,
+                    _grant: grant,
                 };
-                if let Err(error) = self.hand_over(relay, stream, server, early, ticket) {
+                if let Err(error) = self.hand_over(relay, stream, (server, turn), early, ticket) {
                     self.note_refusal(peer, &error.into());
                 }
             }
@@ -159,7 +199,12 @@ impl Shared {
         }
         match self
             .dialer
-            .dial(target.host(), target.port(), peer.origin())
+            .dial(
+                target.host(),
+                target.port(),
+                &Client::new(peer),
+                &self.access.policy(),
+            )
             .await
         {
             Ok(server) => Ok((target, server, early)),
@@ -171,15 +216,15 @@ impl Shared {
         &self,
         relay: &PcpRelay,
         client: Stream,
-        server: Dialled,
+        (server, turn): (TcpStream, Turn),
         early: Vec<u8>,
         tag: Ticket,
     ) -> io::Result<()> {
         let handover = Handover {
             client: client.into_fd()?,
-            server: Stream::Tcp(server.stream).into_fd()?,
+            server: Stream::Tcp(server).into_fd()?,
             early,
-            inspector: PduInspector::new(self.pdu_limit, server.turn),
+            inspector: PduInspector::new(self.pdu_limit, turn),
             tag,
         };
         relay

@@ -1,6 +1,7 @@
 //! Everything that the daemon is told, from the command line, the environment and the
 //! configuration, checked before anything is opened.
 
+use std::fmt;
 use std::path::{PathBuf, absolute};
 use std::time::Duration;
 
@@ -52,6 +53,18 @@ pub(crate) enum ConfigSource {
 }
 
 impl ConfigSource {
+    /// The file of `-c`, or else the usual one. A daemon leaves its folder, so that the path must be
+    /// absolute.
+    pub(crate) fn find(named: Option<PathBuf>, environment: &Environment) -> Result<ConfigSource> {
+        Ok(match named {
+            Some(path) => ConfigSource::Named(absolute(path)?),
+            None => {
+                let usual = environment.sysconf_dir().join("pmproxy/pmproxy.conf");
+                ConfigSource::Usual(absolute(usual)?)
+            }
+        })
+    }
+
     /// Reads the configuration.
     pub(crate) fn read(&self) -> Result<Config> {
         Ok(match self {
@@ -61,17 +74,20 @@ impl ConfigSource {
     }
 }
 
+impl fmt::Display for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigSource::Named(path) => path.display().fmt(f),
+            ConfigSource::Usual(path) if path.exists() => path.display().fmt(f),
+            ConfigSource::Usual(path) => write!(f, "(built in: there is no {})", path.display()),
+        }
+    }
+}
+
 impl Settings {
     /// Puts together what the command line and the environment say.
     pub(crate) fn gather(options: Options, environment: &Environment) -> Result<Settings> {
-        // A daemon leaves its folder, so that every path must be absolute.
-        let config_source = match options.config {
-            Some(path) => ConfigSource::Named(absolute(path)?),
-            None => {
-                let usual = environment.sysconf_dir().join("pmproxy/pmproxy.conf");
-                ConfigSource::Usual(absolute(usual)?)
-            }
-        };
+        let config_source = ConfigSource::find(options.config, environment)?;
         let config = config_source.read()?;
         let run_dir = absolute(environment.run_dir())?;
         let mut remarks = Vec::new();
