@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use testbed::{Client, PATIENCE, Running, Scratch, eventually, packages};
 
 /// Gives a host its name, a `/run` of its own, and stays.
@@ -117,30 +117,6 @@ impl Host {
         })
         .with_context(|| avahi.stderr())?;
         Ok(avahi)
-    }
-
-    /// Advertises a service named `name` at `port` and, unless there are none, these addresses only.
-    pub(crate) fn advertise(
-        &mut self,
-        name: &str,
-        port: u16,
-        addresses: &[&str],
-    ) -> Result<Running> {
-        let program = std::env::current_exe()?;
-        let program = program
-            .ancestors()
-            .nth(2)
-            .context("the test has no folder")?
-            .join("examples/advertise");
-        ensure!(
-            program.exists(),
-            "{} is not there: run `cargo build -p gate --examples`",
-            program.display()
-        );
-        let (program, port) = (program.to_string_lossy(), port.to_string());
-        self.program(&[&program, "_pmproxy._tcp", &port, name])
-            .args(addresses)
-            .start()
     }
 
     /// What a real browser on this host finds. It needs an Avahi here.

@@ -1,8 +1,8 @@
-//! Advertising with a real Avahi on a real system bus, and without, on a network of namespaces. The
-//! advertiser is the example `advertise`, which `cargo test` builds along.
+//! Advertising with a real Avahi on a real system bus, and without, on a network of namespaces.
 
 #![forbid(unsafe_code)]
 
+mod advertiser;
 mod lan;
 
 use anyhow::Result;
