@@ -15,8 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::errno::describe;
-use crate::listen::tune;
-use crate::policy::{Client, Denial, Grant, Policy};
+use crate::listen::{is_exhaustion, tune};
 use crate::stream::Origin;
 
 /// How long one address has before the next is tried beside it (RFC 8305, section 5).
@@ -41,7 +40,7 @@ const NEW_AT_ONCE: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The resolver does not know the name, or could not find out.
-    #[error("cannot resolve {host:?}: {source}")]
+    #[error("cannot resolve {host:?}: {}", describe(.source))]
     Unresolved {
         /// The name.
         host: String,
@@ -64,9 +63,6 @@ pub enum DialError {
         /// How many addresses were tried.
         tried: usize,
     },
-    /// The policy does not let this client reach it.
-    #[error(transparent)]
-    Denied(#[from] Denial),
     /// The deadline passed first.
     #[error("cannot connect to {host:?} port {port} within {limit:?}")]
     TimedOut {
@@ -90,17 +86,15 @@ fn others(tried: usize) -> String {
 impl DialError {
     /// The errno that says the same to a client.
     pub fn errno(&self) -> i32 {
-        let errno = match self {
-            DialError::Unresolved { .. } | DialError::NoAddress { .. } => Errno::HOSTUNREACH,
-            DialError::Denied(_) => Errno::ACCESS,
-            DialError::TimedOut { .. } => Errno::TIMEDOUT,
-            DialError::Unreachable { source, .. } => {
-                return source
-                    .raw_os_error()
-                    .unwrap_or(Errno::HOSTUNREACH.raw_os_error());
-            }
+        let source = match self {
+            DialError::TimedOut { .. } => return Errno::TIMEDOUT.raw_os_error(),
+            DialError::Unreachable { source, .. } => Some(source),
+            DialError::Unresolved { source, .. } => Some(source).filter(|e| is_exhaustion(e)),
+            DialError::NoAddress { .. } => None,
         };
-        errno.raw_os_error()
+        source
+            .and_then(io::Error::raw_os_error)
+            .unwrap_or(Errno::HOSTUNREACH.raw_os_error())
     }
 }
 
@@ -120,8 +114,6 @@ pub struct Dialled {
     pub stream: TcpStream,
     /// Those who want to connect to the same daemon wait for the end of this.
     pub turn: Turn,
-    /// The client's right to it, to be kept as long as the connection is.
-    pub grant: Grant,
 }
 
 /// A new connection's turn. It is over when this is dropped: best as soon as the daemon has shown
@@ -144,29 +136,17 @@ impl Dialer {
         }
     }
 
-    /// Connects to `port` of `host`, a name or an address without brackets, for `client`, as far as
-    /// `policy` permits: the addresses that it is asked about are those that are dialled. Only a few
+    /// Connects to `port` of `host`, a name or an address without brackets, for `origin`. Only a few
     /// connections to the same daemon are made at once, in turns.
     ///
     /// # Errors
     /// [`DialError`]. A name that cannot be resolved is never dialled.
-    pub async fn dial(
-        &self,
-        host: &str,
-        port: u16,
-        client: &Client,
-        policy: &Policy,
-    ) -> Result<Dialled, DialError> {
+    pub async fn dial(&self, host: &str, port: u16, origin: Origin) -> Result<Dialled, DialError> {
         let dialled = async {
-            let addresses = self.resolve(host, port, client.peer.origin()).await?;
-            let (addresses, grant) = policy.permitted(client, host, &addresses)?;
+            let addresses = self.resolve(host, port, origin).await?;
             let turn = self.turn(&addresses).await;
             let stream = connect_any(addresses).await?;
-            Ok(Dialled {
-                stream,
-                turn,
-                grant,
-            })
+            Ok(Dialled { stream, turn })
         };
         let timed_out = |_| DialError::TimedOut {
             host: host.into(),
@@ -188,11 +168,7 @@ impl Dialer {
         }
     }
 
-    /// The addresses of `host`, in the order in which they are to be tried.
-    ///
-    /// # Errors
-    /// [`DialError::Unresolved`], [`DialError::NoAddress`].
-    pub async fn resolve(
+    async fn resolve(
         &self,
         host: &str,
         port: u16,
@@ -227,9 +203,10 @@ impl Dialer {
         let lookup = tokio::task::spawn_blocking(move || {
             // Held until the resolver returns, even when nobody waits for it any more.
             let _permits = permits;
-            (host.as_str(), port)
-                .to_socket_addrs()
+            let found = (host.as_str(), port).to_socket_addrs();
+            found
                 .map(Iterator::collect)
+                .map_err(|error| exhaustion().unwrap_or(error))
         });
         lookup.await.map_err(io::Error::other)?
     }
@@ -260,6 +237,11 @@ impl<K: Eq + Hash> Shares<K> {
         let fresh = || Arc::new(Semaphore::new(self.of_each));
         Arc::clone(by_key.entry(key).or_insert_with(fresh))
     }
+}
+
+/// Why nothing can be opened now, if so: the resolver then finds no name, but does not say why.
+fn exhaustion() -> Option<io::Error> {
+    std::fs::File::open("/dev/null").err().filter(is_exhaustion)
 }
 
 async fn permit(semaphore: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
@@ -360,13 +342,9 @@ fn rank(error: &io::Error) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Peer;
     use tokio::net::{TcpListener, TcpSocket};
 
-    fn us() -> Client {
-        let (uid, pid) = (0, None);
-        Client::new(Peer::Unix { uid, pid })
-    }
+    const US: Origin = Origin::User(0);
 
     fn dialer() -> Dialer {
         Dialer::new(Duration::from_secs(5))
@@ -385,10 +363,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         // The name may stand for ::1 first, where nobody listens.
-        let dialled = dialer()
-            .dial("localhost", port, &us(), &Policy::default())
-            .await
-            .unwrap();
+        let dialled = dialer().dial("localhost", port, US).await.unwrap();
         let reached = dialled.stream.peer_addr().unwrap();
         assert_eq!(reached, listener.local_addr().unwrap());
     }
@@ -399,10 +374,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let dialer = dialer();
         let left = || dialer.turns.share_of(address).available_permits();
-        let dialled = dialer
-            .dial("127.0.0.1", address.port(), &us(), &Policy::default())
-            .await
-            .unwrap();
+        let dialled = dialer.dial("127.0.0.1", address.port(), US).await.unwrap();
         assert_eq!(left(), NEW_AT_ONCE - 1);
         drop(dialled.turn);
         assert_eq!(left(), NEW_AT_ONCE);
@@ -415,12 +387,7 @@ mod tests {
         let dialer = Dialer::new(Duration::from_millis(500));
         let mut new = Vec::new();
         for _ in 0..=NEW_AT_ONCE {
-            new.push(
-                dialer
-                    .dial("127.0.0.1", port, &us(), &Policy::default())
-                    .await
-                    .unwrap(),
-            );
+            new.push(dialer.dial("127.0.0.1", port, US).await.unwrap());
         }
     }
 
@@ -438,7 +405,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_cannot_be_resolved_is_not_dialled() {
         let error = dialer()
-            .dial("no-such-host.invalid", 44321, &us(), &Policy::default())
+            .dial("no-such-host.invalid", 44321, US)
             .await
             .unwrap_err();
         assert!(matches!(error, DialError::Unresolved { .. }), "{error}");
@@ -450,10 +417,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         for host in ["0.0.0.0", "::", "::ffff:0.0.0.0", "0"] {
-            let error = dialer()
-                .dial(host, port, &us(), &Policy::default())
-                .await
-                .unwrap_err();
+            let error = dialer().dial(host, port, US).await.unwrap_err();
             assert!(
                 matches!(error, DialError::NoAddress { .. }),
                 "{host}: {error}"
@@ -464,10 +428,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_told() {
         let (_socket, port) = deaf_port();
-        let error = dialer()
-            .dial("127.0.0.1", port, &us(), &Policy::default())
-            .await
-            .unwrap_err();
+        let error = dialer().dial("127.0.0.1", port, US).await.unwrap_err();
         assert!(matches!(error, DialError::Unreachable { .. }), "{error}");
         assert_eq!(error.errno(), Errno::CONNREFUSED.raw_os_error());
     }
@@ -485,22 +446,6 @@ mod tests {
         assert!(
             error.to_string().contains("the best of 2 addresses"),
             "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn only_what_the_policy_permits_is_dialled() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let policy = Policy::parse([("deny", "to 127.0.0.0/8"), ("allow", "to any")]).unwrap();
-        let refused = dialer().dial("127.0.0.1", port, &us(), &policy).await;
-        assert!(matches!(refused, Err(DialError::Denied(_))), "{refused:?}");
-        let policy = Policy::parse([("allow", "to 127.0.0.1")]).unwrap();
-        assert!(
-            dialer()
-                .dial("127.0.0.1", port, &us(), &policy)
-                .await
-                .is_ok()
         );
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::errno::describe;
 use crate::listen::{Listener, is_exhaustion};
 use crate::stream::{Peer, Stream};
 
@@ -149,6 +150,7 @@ where
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
                     let address = listener.address();
+                    let error = describe(&error);
                     tracing::warn!("cannot accept on {address} for now, clients wait: {error}");
                 }
                 tokio::time::sleep(REST).await;
