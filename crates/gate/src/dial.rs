@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::errno::describe;
 use crate::listen::{is_exhaustion, tune};
+use crate::policy::{Client, Denial, Grant, Policy};
 use crate::stream::Origin;
 
 /// How long one address has before the next is tried beside it (RFC 8305, section 5).
@@ -63,6 +64,9 @@ pub enum DialError {
         /// How many addresses were tried.
         tried: usize,
     },
+    /// The policy does not let this client reach it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// The deadline passed first.
     #[error("cannot connect to {host:?} port {port} within {limit:?}")]
     TimedOut {
@@ -88,6 +92,7 @@ impl DialError {
     pub fn errno(&self) -> i32 {
         let source = match self {
             DialError::TimedOut { .. } => return Errno::TIMEDOUT.raw_os_error(),
+            DialError::Denied(_) => return Errno::ACCESS.raw_os_error(),
             DialError::Unreachable { source, .. } => Some(source),
             DialError::Unresolved { source, .. } => Some(source).filter(|e| is_exhaustion(e)),
             DialError::NoAddress { .. } => None,
@@ -114,6 +119,8 @@ pub struct Dialled {
     pub stream: TcpStream,
     /// Those who want to connect to the same daemon wait for the end of this.
     pub turn: Turn,
+    /// The client's right to it, to be kept as long as the connection is.
+    pub grant: Grant,
 }
 
 /// A new connection's turn. It is over when this is dropped: best as soon as the daemon has shown
@@ -136,17 +143,29 @@ impl Dialer {
         }
     }
 
-    /// Connects to `port` of `host`, a name or an address without brackets, for `origin`. Only a few
+    /// Connects to `port` of `host`, a name or an address without brackets, for `client`, as far as
+    /// `policy` permits: the addresses that it is asked about are those that are dialled. Only a few
     /// connections to the same daemon are made at once, in turns.
     ///
     /// # Errors
     /// [`DialError`]. A name that cannot be resolved is never dialled.
-    pub async fn dial(&self, host: &str, port: u16, origin: Origin) -> Result<Dialled, DialError> {
+    pub async fn dial(
+        &self,
+        host: &str,
+        port: u16,
+        client: &Client,
+        policy: &Policy,
+    ) -> Result<Dialled, DialError> {
         let dialled = async {
-            let addresses = self.resolve(host, port, origin).await?;
+            let addresses = self.resolve(host, port, client.peer.origin()).await?;
+            let (addresses, grant) = policy.permitted(client, host, &addresses)?;
             let turn = self.turn(&addresses).await;
             let stream = connect_any(addresses).await?;
-            Ok(Dialled { stream, turn })
+            Ok(Dialled {
+                stream,
+                turn,
+                grant,
+            })
         };
         let timed_out = |_| DialError::TimedOut {
             host: host.into(),
@@ -168,7 +187,11 @@ impl Dialer {
         }
     }
 
-    async fn resolve(
+    /// The addresses of `host`, in the order in which they are to be tried.
+    ///
+    /// # Errors
+    /// [`DialError::Unresolved`], [`DialError::NoAddress`].
+    pub async fn resolve(
         &self,
         host: &str,
         port: u16,
@@ -342,9 +365,13 @@ fn rank(error: &io::Error) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Peer;
     use tokio::net::{TcpListener, TcpSocket};
 
-    const US: Origin = Origin::User(0);
+    fn us() -> Client {
+        let (uid, pid) = (0, None);
+        Client::new(Peer::Unix { uid, pid })
+    }
 
     fn dialer() -> Dialer {
         Dialer::new(Duration::from_secs(5))
@@ -363,7 +390,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         // The name may stand for ::1 first, where nobody listens.
-        let dialled = dialer().dial("localhost", port, US).await.unwrap();
+        let dialled = dialer()
+            .dial("localhost", port, &us(), &Policy::default())
+            .await
+            .unwrap();
         let reached = dialled.stream.peer_addr().unwrap();
         assert_eq!(reached, listener.local_addr().unwrap());
     }
@@ -374,7 +404,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let dialer = dialer();
         let left = || dialer.turns.share_of(address).available_permits();
-        let dialled = dialer.dial("127.0.0.1", address.port(), US).await.unwrap();
+        let dialled = dialer
+            .dial("127.0.0.1", address.port(), &us(), &Policy::default())
+            .await
+            .unwrap();
         assert_eq!(left(), NEW_AT_ONCE - 1);
         drop(dialled.turn);
         assert_eq!(left(), NEW_AT_ONCE);
@@ -387,7 +420,12 @@ mod tests {
         let dialer = Dialer::new(Duration::from_millis(500));
         let mut new = Vec::new();
         for _ in 0..=NEW_AT_ONCE {
-            new.push(dialer.dial("127.0.0.1", port, US).await.unwrap());
+            new.push(
+                dialer
+                    .dial("127.0.0.1", port, &us(), &Policy::default())
+                    .await
+                    .unwrap(),
+            );
         }
     }
 
@@ -405,7 +443,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_cannot_be_resolved_is_not_dialled() {
         let error = dialer()
-            .dial("no-such-host.invalid", 44321, US)
+            .dial("no-such-host.invalid", 44321, &us(), &Policy::default())
             .await
             .unwrap_err();
         assert!(matches!(error, DialError::Unresolved { .. }), "{error}");
@@ -417,7 +455,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         for host in ["0.0.0.0", "::", "::ffff:0.0.0.0", "0"] {
-            let error = dialer().dial(host, port, US).await.unwrap_err();
+            let error = dialer()
+                .dial(host, port, &us(), &Policy::default())
+                .await
+                .unwrap_err();
             assert!(
                 matches!(error, DialError::NoAddress { .. }),
                 "{host}: {error}"
@@ -428,7 +469,10 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_told() {
         let (_socket, port) = deaf_port();
-        let error = dialer().dial("127.0.0.1", port, US).await.unwrap_err();
+        let error = dialer()
+            .dial("127.0.0.1", port, &us(), &Policy::default())
+            .await
+            .unwrap_err();
         assert!(matches!(error, DialError::Unreachable { .. }), "{error}");
         assert_eq!(error.errno(), Errno::CONNREFUSED.raw_os_error());
     }
@@ -446,6 +490,22 @@ mod tests {
         assert!(
             error.to_string().contains("the best of 2 addresses"),
             "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn only_what_the_policy_permits_is_dialled() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let policy = Policy::parse([("deny", "to 127.0.0.0/8"), ("allow", "to any")]).unwrap();
+        let refused = dialer().dial("127.0.0.1", port, &us(), &policy).await;
+        assert!(matches!(refused, Err(DialError::Denied(_))), "{refused:?}");
+        let policy = Policy::parse([("allow", "to 127.0.0.1")]).unwrap();
+        assert!(
+            dialer()
+                .dial("127.0.0.1", port, &us(), &policy)
+                .await
+                .is_ok()
         );
     }
 
