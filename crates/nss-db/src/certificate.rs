@@ -86,7 +86,9 @@ pub(crate) fn chain<'a>(
             .iter()
             .filter(|candidate| candidate.subject == last.issuer)
             .filter(|candidate| !chain.iter().any(|known| known.der == candidate.der))
-            .max_by_key(|candidate| (key_match(last, candidate), candidate.rank(now)));
+            .filter_map(|candidate| Some((candidate, key_match(last, candidate)?)))
+            .max_by_key(|(candidate, key_match)| (*key_match, candidate.rank(now)))
+            .map(|(candidate, _)| candidate);
         let Some(issuer) = issuer else { break };
         chain.push(issuer);
         last = issuer;
@@ -94,32 +96,29 @@ pub(crate) fn chain<'a>(
     chain
 }
 
-/// Whether the key identifiers of both certificates tell that one issued the other.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// How sure the key identifiers of two certificates make it that one issued the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum KeyMatch {
-    No,
+    /// One of them has none.
     Unknown,
-    Yes,
+    Equal,
 }
 
-fn key_match(certificate: &Certificate, issuer: &Certificate) -> KeyMatch {
+/// `None` if the issuer has another key than the one that signed the certificate.
+fn key_match(certificate: &Certificate, issuer: &Certificate) -> Option<KeyMatch> {
     let wanted = certificate.parse().ok().and_then(|parsed| {
-        let (_, extension) = parsed
-            .tbs_certificate()
-            .get_extension::<AuthorityKeyIdentifier>()
-            .ok()??;
+        let tbs = parsed.tbs_certificate();
+        let (_, extension) = tbs.get_extension::<AuthorityKeyIdentifier>().ok()??;
         extension.key_identifier
     });
     let found = issuer.parse().ok().and_then(|parsed| {
-        let (_, extension) = parsed
-            .tbs_certificate()
-            .get_extension::<SubjectKeyIdentifier>()
-            .ok()??;
+        let tbs = parsed.tbs_certificate();
+        let (_, extension) = tbs.get_extension::<SubjectKeyIdentifier>().ok()??;
         Some(extension.0)
     });
     match (wanted, found) {
-        (Some(wanted), Some(found)) if wanted == found => KeyMatch::Yes,
-        (Some(_), Some(_)) => KeyMatch::No,
-        _ => KeyMatch::Unknown,
+        (Some(wanted), Some(found)) if wanted == found => Some(KeyMatch::Equal),
+        (Some(_), Some(_)) => None,
+        _ => Some(KeyMatch::Unknown),
     }
 }

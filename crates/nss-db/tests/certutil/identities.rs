@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use nss_db::{NssError, Password};
 
-use crate::maker::{Nss, P_256, P_384, P_521, PASSWORD, RSA, pem, verify_chain};
+use crate::maker::{IS_AUTHORITY, Nss, P_256, P_384, P_521, PASSWORD, RSA, pem, verify_chain};
 
 /// The default nickname of pmproxy's certificate.
 const NICKNAME: &str = "PCP Collector certificate";
@@ -88,6 +88,40 @@ fn a_chain_ends_where_the_database_does() {
     assert_eq!(nss.identity(NICKNAME).unwrap().chain.len(), 2);
 }
 
+#[test]
+fn of_two_issuers_of_one_name_the_one_with_the_right_key_is_taken() {
+    let key_of_old = ("2.5.29.14", [0x04, 0x01, 0xaa].as_slice());
+    let key_of_new = ("2.5.29.14", [0x04, 0x01, 0xbb].as_slice());
+    let by_old = ("2.5.29.35", [0x30, 0x03, 0x80, 0x01, 0xaa].as_slice());
+    let root = ["-x", "-t", "CT,,"];
+    let old_root = ["-x", "-t", "CT,,", "-w", "-1"];
+
+    let nss = Nss::new(None).unwrap();
+    nss.issue("Root", P_256, &old_root, &[IS_AUTHORITY, key_of_old])
+        .unwrap();
+    let by_root = ["-c", "Root", "-t", ",,"];
+    nss.issue(NICKNAME, P_256, &by_root, &[by_old]).unwrap();
+    let before = nss.identity(NICKNAME).unwrap();
+    verify_chain(nss.scratch(), &before).unwrap();
+
+    for newer in [&[IS_AUTHORITY, key_of_new][..], &[IS_AUTHORITY]] {
+        nss.issue("Root", P_256, &root, newer).unwrap();
+        assert_eq!(nss.identity(NICKNAME).unwrap().chain, before.chain);
+    }
+}
+
+#[test]
+fn a_certificate_that_did_not_issue_another_is_left_out_of_its_chain() {
+    let key = ("2.5.29.14", [0x04, 0x01, 0xaa].as_slice());
+    let by_another = ("2.5.29.35", [0x30, 0x03, 0x80, 0x01, 0xbb].as_slice());
+    let nss = Nss::new(None).unwrap();
+    nss.issue("Root", P_256, &["-x", "-t", ",,"], &[IS_AUTHORITY, key])
+        .unwrap();
+    let by_root = ["-c", "Root", "-t", ",,"];
+    nss.issue(NICKNAME, P_256, &by_root, &[by_another]).unwrap();
+    assert_eq!(nss.identity(NICKNAME).unwrap().chain.len(), 1);
+}
+
 /// Of two certificates with one nickname, issued in either order, it is the one valid now.
 fn the_valid_one_is_taken(first: &[&str], second: &[&str], newest_is_valid: bool) -> Result<()> {
     let nss = Nss::new(None)?;
@@ -101,13 +135,15 @@ fn the_valid_one_is_taken(first: &[&str], second: &[&str], newest_is_valid: bool
 }
 
 #[test]
-fn of_a_renewed_certificate_the_new_one_is_taken() {
+fn of_a_renewed_certificate_the_newest_valid_one_is_taken() {
     let expired = ["-w", "-24", "-v", "12"];
     let older = ["-w", "-1", "-v", "12"];
+    let future = ["-w", "6", "-v", "12"];
     let current = ["-v", "12"];
     the_valid_one_is_taken(&expired, &current, true).unwrap();
     the_valid_one_is_taken(&current, &expired, false).unwrap();
     the_valid_one_is_taken(&older, &current, true).unwrap();
+    the_valid_one_is_taken(&current, &future, false).unwrap();
     the_valid_one_is_taken(&current, &older, false).unwrap();
 }
 

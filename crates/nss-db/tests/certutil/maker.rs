@@ -13,8 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The passwords that databases are tested with.
 pub(crate) const PASSWORD: &str = "sekrit pass";
 
+/// An extension of a certificate: its object identifier and its value in DER.
+pub(crate) type Extension = (&'static str, &'static [u8]);
+
 /// BasicConstraints, CA true.
-const IS_AUTHORITY: [u8; 5] = [0x30, 0x03, 0x01, 0x01, 0xff];
+pub(crate) const IS_AUTHORITY: Extension = ("2.5.29.19", &[0x30, 0x03, 0x01, 0x01, 0xff]);
 
 /// The kinds of keys, as arguments of `certutil`.
 pub(crate) const RSA: &[&str] = &["-k", "rsa", "-g", "2048"];
@@ -50,7 +53,6 @@ impl Nss {
         let scratch = Scratch::new()?;
         scratch.write("password", password.unwrap_or_default())?;
         scratch.write("noise", [7; 64])?;
-        scratch.write("is-authority", IS_AUTHORITY)?;
         let folder = scratch.join("nssdb");
         std::fs::create_dir(&folder)?;
         let nss = Nss {
@@ -107,12 +109,17 @@ impl Nss {
 
     /// A root authority; `trust` as in `certutil -t`.
     pub(crate) fn root(&self, nickname: &str, key: &[&str], trust: &str) -> Result<()> {
-        self.issue(nickname, key, &["-x", "-t", trust], true)
+        self.issue(nickname, key, &["-x", "-t", trust], &[IS_AUTHORITY])
     }
 
     /// An authority below another.
     pub(crate) fn intermediate(&self, nickname: &str, issuer: &str) -> Result<()> {
-        self.issue(nickname, P_256, &["-c", issuer, "-t", ",,"], true)
+        self.issue(
+            nickname,
+            P_256,
+            &["-c", issuer, "-t", ",,"],
+            &[IS_AUTHORITY],
+        )
     }
 
     /// A certificate for a program.
@@ -129,25 +136,34 @@ impl Nss {
         options: &[&str],
     ) -> Result<()> {
         let options = [&["-c", issuer, "-t", ",,"], options].concat();
-        self.issue(nickname, key, &options, false)
+        self.issue(nickname, key, &options, &[])
     }
 
-    fn issue(&self, nickname: &str, key: &[&str], options: &[&str], authority: bool) -> Result<()> {
+    /// A certificate of any kind, with options of `certutil -S`.
+    pub(crate) fn issue(
+        &self,
+        nickname: &str,
+        key: &[&str],
+        options: &[&str],
+        extensions: &[Extension],
+    ) -> Result<()> {
         let noise = self.scratch.join("noise").display().to_string();
         let subject = format!("CN={nickname}");
         let serial = self.serial_numbers.replace(self.serial_numbers.get() + 1);
         let serial = serial.to_string();
-        let extension = format!(
-            "2.5.29.19:critical:{}",
-            self.scratch.join("is-authority").display()
-        );
-        let mut args = vec![
-            "-S", "-n", nickname, "-s", &subject, "-m", &serial, "-z", &noise,
-        ];
+        let mut listed = Vec::new();
+        for (oid, value) in extensions {
+            let file = self.scratch.write(oid, value)?;
+            listed.push(format!("{oid}:not-critical:{}", file.display()));
+        }
+        let listed = listed.join(",");
+
+        let mut args = vec!["-S", "-n", nickname, "-s", &subject];
+        args.extend_from_slice(&["-m", &serial, "-z", &noise]);
         args.extend_from_slice(key);
         args.extend_from_slice(options);
-        if authority {
-            args.extend_from_slice(&["--extGeneric", &extension]);
+        if !listed.is_empty() {
+            args.extend_from_slice(&["--extGeneric", &listed]);
         }
         self.certutil(&args).map(drop)
     }
