@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use gate::dial::{Dialer, MOST_LOOKUPS};
 use gate::lifecycle::{
-    Account, Log, PidFile, Signal, Signals, State, date, detach, hold_signals, install_log,
+    Account, Log, PidFile, Signal, Signals, Starter, State, date, hold_signals, install_log,
     tell_manager,
 };
 use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
@@ -58,8 +58,8 @@ pub(crate) fn open_log(settings: &Settings) -> Arc<Log> {
     log
 }
 
-/// Runs the daemon until a signal ends it.
-pub(crate) fn run(settings: &Settings, log: &Arc<Log>) -> Result<()> {
+/// Runs the daemon until a signal ends it. The starter is released once clients are served.
+pub(crate) fn run(settings: &Settings, log: &Arc<Log>, starter: &mut Starter) -> Result<()> {
     hold_signals().context("cannot hold signals back")?;
     let descriptors = raise_descriptor_limit();
     let mut ports = RequestPorts::open(
@@ -78,7 +78,7 @@ pub(crate) fn run(settings: &Settings, log: &Arc<Log>) -> Result<()> {
     }
     let admin = open_admin_socket(settings);
     if settings.mode == Mode::Daemon {
-        detach(log.path().is_none()).context("cannot become a daemon")?;
+        starter.leave().context("cannot become a daemon")?;
     }
     let _pid_file = (settings.mode != Mode::Foreground).then(|| write_pid_file(settings));
     if let Some(account) = &settings.account {
@@ -88,7 +88,7 @@ pub(crate) fn run(settings: &Settings, log: &Arc<Log>) -> Result<()> {
     let limit = ClientLimit { descriptors };
     let daemon = Daemon::start(settings, Arc::clone(log), limit)?;
     let runtime = runtime().context("cannot start the threads that admit clients")?;
-    runtime.block_on(daemon.serve(std::mem::take(&mut ports.open), admin))?;
+    runtime.block_on(daemon.serve(std::mem::take(&mut ports.open), admin, starter))?;
     // Look-ups that hang in the resolver must not hold up the end.
     runtime.shutdown_background();
     Ok(())
@@ -215,7 +215,12 @@ impl<'a> Daemon<'a> {
     }
 
     /// Serves clients until a signal comes, then lets their sessions end for a while.
-    async fn serve(self, ports: Vec<Bound>, admin: Option<Bound>) -> Result<()> {
+    async fn serve(
+        self,
+        ports: Vec<Bound>,
+        admin: Option<Bound>,
+        starter: &mut Starter,
+    ) -> Result<()> {
         let mut signals = Signals::listen().context("cannot receive signals")?;
         let mut work = JoinSet::new();
         for port in ports {
@@ -230,6 +235,10 @@ impl<'a> Daemon<'a> {
                 .registry(admission, move || relay.totals());
             work.spawn(telemetry::serve(admin.into_listener()?, Arc::new(registry)));
         }
+        let keep_stderr = self.log.path().is_none();
+        starter
+            .release(keep_stderr)
+            .context("cannot let go of the terminal")?;
         tell(State::Ready);
         let name = loop {
             match signals.next().await {

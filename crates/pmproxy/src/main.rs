@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use gate::lifecycle::date;
+use gate::lifecycle::{Starter, date};
 use options::{Options, USAGE};
 use pcp_env::Environment;
 use settings::Settings;
@@ -69,7 +69,9 @@ fn run(options: Options, messages: Option<&Path>) -> Result<(), ()> {
         fatal::tell(messages, &format!("pmproxy: {error:#}"));
     })?;
     let log = daemon::open_log(&settings);
-    let result = daemon::run(&settings, &log);
+    // Waits until an error is told.
+    let mut starter = Starter::default();
+    let result = daemon::run(&settings, &log, &mut starter);
     if let Err(error) = &result {
         tracing::error!("pmproxy: {error:#}");
         let mut text = format!("pmproxy: {error:#}");

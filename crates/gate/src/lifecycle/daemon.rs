@@ -1,30 +1,71 @@
 //! Leaving the terminal, and the file that tells the daemon's process id.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use fork::{Fork, fork};
+use nix::unistd::{chdir, setsid};
+
 use super::folder::{Links, Place, with_rights_of};
+use super::signals::let_signals_through;
 use super::user::Account;
 
-/// Becomes a daemon: a process of its own session, in the root folder, without a terminal. With
-/// `keep_stderr`, standard error stays open, because the log goes there. There must be one thread
-/// only, and paths that are still needed must be absolute.
-///
-/// # Errors
-/// When the system cannot make the process or open `/dev/null`.
-pub fn detach(keep_stderr: bool) -> io::Result<()> {
-    let null = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
-    nix::unistd::daemon(false, true)?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    if !keep_stderr {
-        rustix::stdio::dup2_stderr(&null)?;
+/// The process that starts a daemon. It waits until the daemon is ready, so that its exit status
+/// tells whether the start went well: if the daemon ends before, the status is 1.
+#[derive(Debug, Default)]
+pub struct Starter {
+    waiting: Option<PipeWriter>,
+}
+
+impl Starter {
+    /// Makes this process a daemon: one of its own session, in the root folder. Its output still
+    /// goes where it went. There must be one thread only, and paths that are still needed must be
+    /// absolute.
+    ///
+    /// # Errors
+    /// When the system cannot make the process.
+    pub fn leave(&mut self) -> io::Result<()> {
+        let (reader, writer) = io::pipe()?;
+        if let Fork::Parent(_) = fork()? {
+            drop(writer);
+            wait_and_exit(reader);
+        }
+        self.waiting = Some(writer);
+        setsid()?;
+        chdir("/")?;
+        Ok(())
     }
-    Ok(())
+
+    /// Ends the starting process, if there is one that waits, and lets go of its terminal. With
+    /// `keep_stderr`, standard error stays open, because the log goes there.
+    ///
+    /// # Errors
+    /// When the system cannot open `/dev/null`.
+    pub fn release(&mut self, keep_stderr: bool) -> io::Result<()> {
+        let Some(mut starter) = self.waiting.take() else {
+            return Ok(());
+        };
+        let null = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
+        rustix::stdio::dup2_stdin(&null)?;
+        rustix::stdio::dup2_stdout(&null)?;
+        if !keep_stderr {
+            rustix::stdio::dup2_stderr(&null)?;
+        }
+        // It may have been killed; the daemon lives on.
+        let _ = starter.write_all(&[0]);
+        Ok(())
+    }
+}
+
+fn wait_and_exit(mut daemon: PipeReader) -> ! {
+    // Whoever loses patience may end the waiting.
+    let _ = let_signals_through();
+    let ready = daemon.read_exact(&mut [0]).is_ok();
+    std::process::exit(if ready { 0 } else { 1 })
 }
 
 /// A file with the process id of the daemon, removed on drop.

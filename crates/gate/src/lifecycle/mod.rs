@@ -7,7 +7,7 @@ mod manager;
 mod signals;
 mod user;
 
-pub use daemon::{PidFile, detach};
+pub use daemon::{PidFile, Starter};
 pub use folder::append_to;
 pub use log::{Log, date, install_log};
 pub use manager::{State, tell_manager};

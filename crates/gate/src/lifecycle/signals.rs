@@ -23,6 +23,11 @@ pub fn hold_signals() -> io::Result<()> {
     Ok(received().thread_block()?)
 }
 
+/// Ends what [`hold_signals`] began.
+pub(super) fn let_signals_through() -> io::Result<()> {
+    Ok(received().thread_unblock()?)
+}
+
 fn received() -> SigSet {
     [Number::SIGTERM, Number::SIGINT, Number::SIGHUP]
         .into_iter()
@@ -48,7 +53,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         };
-        received().thread_unblock()?;
+        let_signals_through()?;
         Ok(signals)
     }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 use testbed::{Ending, PATIENCE, eventually, packages};
 
-use crate::home::{Guest, Home, answers, echo, mode, owner, round_trip, session};
+use crate::home::{Daemon, Guest, Home, answers, echo, mode, owner, round_trip, session};
 
 /// The user that a daemon runs as when nothing is said.
 fn usual_user() -> Result<User> {
@@ -33,7 +33,8 @@ fn the_starting_command_ends_well_once_the_ports_are_open() {
     assert!(answers(home.address()));
     assert_eq!((&*started.stdout, &*started.stderr), ("", ""));
 
-    let daemon = home.daemon("pmproxy.pid").unwrap();
+    // Nothing of this has to be waited for.
+    let daemon = Daemon::of(&home.read("pmproxy.pid")).unwrap();
     let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid)).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let fields: Vec<&str> = fields.split(' ').collect();
@@ -53,10 +54,8 @@ fn the_starting_command_ends_well_once_the_ports_are_open() {
         "PID = {}, PDU version = 2, user = {} ({})\n",
         daemon.pid, user.name, user.uid
     );
-    eventually(PATIENCE, &identity, || {
-        home.read("pmproxy.log").contains(&identity)
-    })
-    .unwrap();
+    let log = home.read("pmproxy.log");
+    assert!(log.contains(&identity), "{log}");
     assert!(
         daemon
             .status("Uid")
@@ -84,6 +83,24 @@ fn leaves_only_the_log(home: &Home) {
     }
     let log = home.read("pmproxy.log");
     assert!(log.contains("pmproxy Shutdown\n\nLog finished "), "{log}");
+}
+
+#[test]
+fn a_start_that_fails_after_the_ports_are_open_fails_for_its_starter_too() {
+    let home = Home::new().unwrap();
+    // The daemon may have no thread; root is not held to that before it changes its user.
+    let start = home
+        .pmproxy(home.here())
+        .through(["prlimit", "--nproc=0", "--"]);
+    let error = start.fails().unwrap();
+    assert!(
+        error.contains("Resource temporarily unavailable"),
+        "{error}"
+    );
+    assert!(!answers(home.address()));
+    for name in ["pmproxy.pid", "pmproxy.socket", "pmproxy.admin.socket"] {
+        assert!(!home.join(name).exists(), "{name} is left");
+    }
 }
 
 #[test]

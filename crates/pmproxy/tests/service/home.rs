@@ -103,7 +103,7 @@ impl Home {
         ["-i".into(), host, "-p".into(), port]
     }
 
-    /// The daemon that wrote its id into a pid file.
+    /// The daemon that writes its id into a pid file.
     pub(crate) fn daemon(&self, pid_file: &str) -> Result<Daemon> {
         let mut pid = None;
         eventually(PATIENCE, format!("a process id in {pid_file}"), || {
@@ -111,11 +111,7 @@ impl Home {
             pid.is_some()
         })
         .with_context(|| format!("log:\n{}", self.read("pmproxy.log")))?;
-        let pid = pid.unwrap_or_default();
-        let pid = pid
-            .parse()
-            .with_context(|| format!("the process id is {pid:?}"))?;
-        Ok(Daemon { pid })
+        Daemon::of(&pid.unwrap_or_default())
     }
 
     /// Every process that was started in this home and lives.
@@ -310,6 +306,13 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// The daemon of a pid file.
+    pub(crate) fn of(text: &str) -> Result<Daemon> {
+        let pid = text.trim_end().parse();
+        let pid = pid.with_context(|| format!("the process id is {text:?}"))?;
+        Ok(Daemon { pid })
+    }
+
     /// A field of `/proc/PID/status`.
     pub(crate) fn status(&self, field: &str) -> Result<String> {
         status_of(self.pid.cast_unsigned(), field)
