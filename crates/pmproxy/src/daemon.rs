@@ -1,11 +1,14 @@
 //! The life of the daemon: everything is opened, privileges are dropped, clients are served until a
 //! signal ends it.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use gate::advertise::{Advertisement, Reach, Service};
 use gate::dial::{Dialer, MOST_LOOKUPS};
 use gate::lifecycle::{
     Account, Log, PidFile, Signal, Signals, Starter, State, date, hold_signals, install_log,
@@ -135,6 +138,27 @@ fn write_pid_file(settings: &Settings) -> Option<PidFile> {
         .ok()
 }
 
+/// Lets clients find the ports that others than this machine can reach.
+fn advertise(ports: &[Bound]) -> Option<Advertisement> {
+    let addresses: Vec<SocketAddr> = ports
+        .iter()
+        .filter_map(|port| port.address().tcp())
+        .collect();
+    let reach = Reach::of(addresses.iter().map(SocketAddr::ip))?;
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let reachable = addresses
+        .iter()
+        .filter(|address| !address.ip().is_loopback());
+    let numbers: BTreeSet<u16> = reachable.map(SocketAddr::port).collect();
+    let services = numbers.into_iter().map(|port| Service {
+        name: format!("PCP pmproxy on {}", host.display()),
+        kind: "_pmproxy._tcp",
+        port,
+        txt: Vec::new(),
+    });
+    Some(Advertisement::start(services, reach))
+}
+
 /// The opening of the log, as readers of the C program's log know it.
 fn introduce(settings: &Settings, log: &Log, ports: &RequestPorts) {
     let (pid, user, uid) = (
@@ -222,6 +246,7 @@ impl<'a> Daemon<'a> {
         starter: &mut Starter,
     ) -> Result<()> {
         let mut signals = Signals::listen().context("cannot receive signals")?;
+        let advertisement = self.settings.advertise.then(|| advertise(&ports)).flatten();
         let mut work = JoinSet::new();
         for port in ports {
             work.spawn(self.accept_clients(port.into_listener()?));
@@ -249,6 +274,9 @@ impl<'a> Daemon<'a> {
         tracing::info!("pmproxy caught {name}");
         tell(State::Stopping);
         work.shutdown().await;
+        if let Some(advertisement) = advertisement {
+            advertisement.withdraw().await;
+        }
         tokio::select! {
             () = self.sessions_end() => {}
             _ = signals.next() => {}

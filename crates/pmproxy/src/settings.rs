@@ -25,6 +25,8 @@ const USUAL_USER: &str = "pcp";
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
+    /// Whether clients on the network may find the daemon by DNS-SD.
+    pub(crate) advertise: bool,
     /// The user to become; none to stay.
     pub(crate) account: Option<Account>,
     pub(crate) interfaces: Vec<Interface>,
@@ -115,6 +117,7 @@ impl Settings {
             .or_else(|| config.admin_socket.clone());
         Ok(Settings {
             mode: options.mode,
+            advertise: !options.no_advertisement,
             account,
             interfaces: interfaces(&options.interfaces, environment, &mut remarks)?,
             ports: ports(options.ports, environment)?,

@@ -55,7 +55,7 @@ impl Advertisement {
         let Advertisement { stop, mut task } = self;
         drop(stop);
         if tokio::time::timeout(FAREWELL, &mut task).await.is_err() {
-            tracing::debug!("gave up waiting for the advertisement to be withdrawn");
+            tracing::debug!(target: "discovery", "gave up waiting for the advertisement to be withdrawn");
             task.abort();
         }
     }

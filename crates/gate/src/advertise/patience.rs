@@ -49,7 +49,7 @@ pub(super) struct Complaints {
 impl Complaints {
     pub(super) fn warn(&mut self, trouble: String) {
         if self.last.as_ref() == Some(&trouble) {
-            tracing::debug!("{trouble}");
+            tracing::debug!(target: "discovery", "{trouble}");
         } else {
             tracing::warn!("{trouble}");
             self.last = Some(trouble);

@@ -115,7 +115,7 @@ impl Drop for Responder {
 
 fn log(event: DaemonEvent) {
     match event {
-        DaemonEvent::Announce(name, _) => tracing::debug!("announced {name}"),
+        DaemonEvent::Announce(name, _) => tracing::debug!(target: "discovery", "announced {name}"),
         DaemonEvent::NameChange(change) => {
             tracing::info!(
                 "{} is taken by another host; advertised as {}",
@@ -123,7 +123,9 @@ fn log(event: DaemonEvent) {
                 change.new_name
             );
         }
-        DaemonEvent::Error(error) => tracing::debug!("DNS-SD responder: {error}"),
+        DaemonEvent::Error(error) => {
+            tracing::debug!(target: "discovery", "DNS-SD responder: {error}");
+        }
         _ => {}
     }
 }

@@ -47,7 +47,7 @@ impl Supervisor {
         loop {
             let Err(error) = self.follow_avahi().await;
             if error.is_of_the_bus() {
-                tracing::debug!("{error}");
+                tracing::debug!(target: "discovery", "{error}");
                 if self.responder.is_none() && matches!(error, avahi::Error::BusGone) {
                     // Avahi notices as well, and withdraws what the responder would collide with.
                     tokio::time::sleep(ABSENCE).await;

@@ -17,7 +17,7 @@ fn options_in<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
         let name = word.trim_start_matches('-');
         match word.len() - name.len() {
             1 => name.len() == 1,
-            2 => name.len() > 1 && name.chars().all(|c| c.is_ascii_lowercase()),
+            2 => name.len() > 1 && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
             _ => false,
         }
     };

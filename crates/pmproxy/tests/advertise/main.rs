@@ -5,10 +5,11 @@
 mod advertiser;
 mod lan;
 
+use advertiser::Advertiser;
 use anyhow::Result;
 use lan::{Found, Host, lan};
 use nix::sys::signal::Signal;
-use testbed::{PATIENCE, Running, eventually};
+use testbed::{PATIENCE, eventually};
 
 const NAME: &str = "PCP pmproxy on alpha";
 
@@ -27,7 +28,7 @@ fn alpha(host: &str) -> Vec<Found> {
         host: host.into(),
         address: "10.77.0.1".into(),
         port: PORT,
-        txt: "\"proves=a point\"".into(),
+        txt: String::new(),
     }]
 }
 
@@ -38,12 +39,12 @@ fn names(found: &[Found]) -> Vec<&str> {
     found.iter().map(|found| &*found.name).collect()
 }
 
-fn await_log(advertiser: &Running, text: &str, times: usize) -> Result<()> {
+fn await_log(advertiser: &Advertiser, text: &str, times: usize) -> Result<()> {
     let what = format!("{times} times «{text}» in the log");
     let waited = eventually(PATIENCE, what, || {
-        advertiser.stderr().matches(text).count() >= times
+        advertiser.log().matches(text).count() >= times
     });
-    waited.map_err(|error| error.context(advertiser.stderr()))
+    waited.map_err(|error| error.context(advertiser.log()))
 }
 
 fn pmfind(host: &mut Host) -> Result<String> {
@@ -61,14 +62,14 @@ fn with_avahi_it_is_found_until_it_ends() -> Result<()> {
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_alpha_bus, _beta_bus) = (alpha_host.start_bus()?, beta_host.start_bus()?);
     let _avahis = (alpha_host.start_avahi("")?, beta_host.start_avahi("")?);
-    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    let advertiser = alpha_host.advertise("alpha", PORT, &[])?;
 
     for host in [&mut alpha_host, &mut beta_host] {
         host.await_finds("both to find it", |found| found == alpha(BY_AVAHI))?;
         let printed = pmfind(host)?;
         assert!(printed.contains("proxy://10.77.0.1:44322"), "{printed}");
     }
-    assert!(advertiser.terminate()?.status.success());
+    assert!(advertiser.terminate()?);
     for host in [&mut alpha_host, &mut beta_host] {
         host.await_finds("both to lose it", <[_]>::is_empty)?;
     }
@@ -79,7 +80,7 @@ fn with_avahi_it_is_found_until_it_ends() -> Result<()> {
 fn with_avahi_it_is_withdrawn_even_when_it_is_killed() -> Result<()> {
     let (mut host, _neighbour) = lan()?;
     let (_bus, _avahi) = (host.start_bus()?, host.start_avahi("")?);
-    let mut advertiser = host.advertise(NAME, PORT, &[])?;
+    let mut advertiser = host.advertise("alpha", PORT, &[])?;
     host.await_finds("it", |found| found == alpha(BY_AVAHI))?;
     advertiser.process().signal(Signal::SIGKILL)?;
     host.await_finds("it to be lost", <[_]>::is_empty)
@@ -89,12 +90,12 @@ fn with_avahi_it_is_withdrawn_even_when_it_is_killed() -> Result<()> {
 fn without_avahi_another_host_finds_it_until_it_ends() -> Result<()> {
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
-    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    let advertiser = alpha_host.advertise("alpha", PORT, &[])?;
 
     beta_host.await_finds("it", |found| found == alpha(BY_RESPONDER))?;
     let printed = pmfind(&mut beta_host)?;
     assert!(printed.contains("proxy://10.77.0.1:44322"), "{printed}");
-    assert!(advertiser.terminate()?.status.success());
+    assert!(advertiser.terminate()?);
     beta_host.await_finds("it to be lost", <[_]>::is_empty)
 }
 
@@ -103,7 +104,7 @@ fn avahi_is_used_as_soon_as_it_starts_and_again_after_a_restart() -> Result<()> 
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_beta_bus, _beta_avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
     let _bus = alpha_host.start_bus()?;
-    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    let advertiser = alpha_host.advertise("alpha", PORT, &[])?;
     beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
 
     let mut avahi = alpha_host.start_avahi("")?;
@@ -126,7 +127,7 @@ fn the_responder_takes_over_when_avahi_or_the_bus_goes() -> Result<()> {
     let (_beta_bus, _beta_avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
     let bus = alpha_host.start_bus()?;
     let avahi = alpha_host.start_avahi("")?;
-    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    let advertiser = alpha_host.advertise("alpha", PORT, &[])?;
     beta_host.await_finds("Avahi", |found| found == alpha(BY_AVAHI))?;
     avahi.terminate()?;
     beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
@@ -147,14 +148,14 @@ fn the_responder_takes_over_when_avahi_or_the_bus_goes() -> Result<()> {
 fn a_name_that_is_taken_gets_a_number() -> Result<()> {
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
-    let first = beta_host.advertise(NAME, PORT, &[])?;
+    let first = beta_host.advertise("alpha", PORT, &[])?;
     await_log(&first, &format!("Avahi advertises {NAME} "), 1)?;
 
-    let _same_host = beta_host.advertise(NAME, 44400, &[])?;
+    let _same_host = beta_host.advertise("alpha", 44400, &[])?;
     beta_host.await_finds("the name with a number", |found| {
         names(found) == [NAME, "PCP pmproxy on alpha #2"]
     })?;
-    let _other_host = alpha_host.advertise(NAME, PORT, &[])?;
+    let _other_host = alpha_host.advertise("alpha", PORT, &[])?;
     beta_host.await_finds("the responder's name with a number", |found| {
         names(found) == [NAME, "PCP pmproxy on alpha #2", "PCP pmproxy on alpha (2)"]
     })
@@ -164,9 +165,9 @@ fn a_name_that_is_taken_gets_a_number() -> Result<()> {
 fn a_name_that_a_responder_has_is_left_to_it_by_avahi() -> Result<()> {
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
-    let _other_host = alpha_host.advertise(NAME, PORT, &[])?;
+    let _other_host = alpha_host.advertise("alpha", PORT, &[])?;
     beta_host.await_finds("the responder", |found| found == alpha(BY_RESPONDER))?;
-    let _advertiser = beta_host.advertise(NAME, PORT, &[])?;
+    let _advertiser = beta_host.advertise("alpha", PORT, &[])?;
     beta_host.await_finds("the name with a number", |found| {
         names(found) == [NAME, "PCP pmproxy on alpha #2"]
     })
@@ -177,19 +178,33 @@ fn only_the_addresses_where_it_listens_are_advertised() -> Result<()> {
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
     alpha_host.sh("ip addr add 10.77.0.3/24 dev eth0")?;
-    let _advertiser = alpha_host.advertise(NAME, PORT, &["10.77.0.3", "127.0.0.1"])?;
+    let _advertiser =
+        alpha_host.advertise("alpha", PORT, &["-i", "10.77.0.3", "-i", "127.0.0.1"])?;
     beta_host.await_finds(
         "the one address",
         |found| matches!(found, [Found { address, .. }] if address == "10.77.0.3"),
     )?;
 
     // Avahi advertises by interface, and would take loopback along.
-    let advertiser = beta_host.advertise("elsewhere", 44400, &["10.77.0.2"])?;
-    await_log(&advertiser, "Avahi advertises elsewhere", 1)?;
+    let advertiser = beta_host.advertise("elsewhere", 44400, &["-i", "10.77.0.2"])?;
+    await_log(&advertiser, "Avahi advertises PCP pmproxy on elsewhere", 1)?;
     let found = beta_host.sh("avahi-browse -rtp _pmproxy._tcp | grep '^=.*elsewhere'")?;
     assert!(found.contains("=;eth0;"), "{found}");
     assert!(!found.contains("=;lo;"), "{found}");
     Ok(())
+}
+
+#[test]
+fn who_is_told_not_to_or_serves_this_machine_only_is_not_advertised() -> Result<()> {
+    let (mut alpha_host, mut beta_host) = lan()?;
+    let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
+    let _told = beta_host.advertise("told", 44400, &["-A"])?;
+    let _local = beta_host.advertise("local", 44401, &["-i", "INADDR_LOOPBACK"])?;
+    let _advertised = beta_host.advertise("alpha", PORT, &[])?;
+    let _other_host = alpha_host.advertise("last", 44402, &[])?;
+    beta_host.await_finds("the others only", |found| {
+        names(found) == [NAME, "PCP pmproxy on last"]
+    })
 }
 
 #[test]
@@ -198,12 +213,12 @@ fn an_avahi_that_refuses_is_complained_of_once_and_not_evaded() -> Result<()> {
     let (_alpha_bus, _beta_bus) = (alpha_host.start_bus()?, beta_host.start_bus()?);
     let _beta_avahi = beta_host.start_avahi("")?;
     let avahi = alpha_host.start_avahi("disable-user-service-publishing=yes\n")?;
-    let mut advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    let mut advertiser = alpha_host.advertise("alpha", PORT, &[])?;
 
     let complaint = "Avahi does not publish PCP pmproxy on alpha (_pmproxy._tcp)";
     await_log(&advertiser, complaint, 3)?;
-    let log = advertiser.stderr();
-    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    let log = advertiser.log();
+    assert_eq!(log.matches("Warning: ").count(), 1, "{log}");
     assert_eq!(beta_host.browse()?, []);
     assert!(advertiser.process().ended()?.is_none());
 
@@ -216,7 +231,7 @@ fn an_avahi_that_refuses_is_complained_of_once_and_not_evaded() -> Result<()> {
 fn a_flood_of_records_does_not_stay_in_the_responders_memory() -> Result<()> {
     let (mut alpha_host, mut beta_host) = lan()?;
     let (_bus, _avahi) = (beta_host.start_bus()?, beta_host.start_avahi("")?);
-    let advertiser = alpha_host.advertise(NAME, PORT, &[])?;
+    let advertiser = alpha_host.advertise("alpha", PORT, &[])?;
     beta_host.await_finds("it", |found| found == alpha(BY_RESPONDER))?;
 
     // More than the responder may keep, in answers that nobody asked for.
