@@ -26,7 +26,9 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?);
-        Ok(Authority(issuer.context("cannot make a certificate authority")?))
+        Ok(Authority(
+            issuer.context("cannot make a certificate authority")?,
+        ))
     }
 
     /// The authority's own certificate, as PEM.
@@ -42,10 +44,18 @@ impl Authority {
     pub fn issue(&self, names: &[&str]) -> Result<Certificate> {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let common_name = names.first().cloned().context("a certificate needs a name")?;
+        let common_name = names
+            .first()
+            .cloned()
+            .context("a certificate needs a name")?;
         let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
         let certificate = params.signed_by(&key, &self.0)?;
-        Ok(Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(Certificate {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
