@@ -32,6 +32,7 @@ pub(crate) fn run(options: Options, environment: &Environment) -> Result<(String
             text,
             "It has no access policy: every client may reach every host and port."
         ),
+        1 => writeln!(text, "Its access policy has 1 rule."),
         count => writeln!(text, "Its access policy has {count} rules."),
     };
     let allowed = match (options.question.client, options.question.target) {
@@ -60,7 +61,9 @@ fn ask(
         .enable_all()
         .build()?;
     let origin = client.peer.origin();
-    let addresses = runtime.block_on(dialer.resolve(target.host(), target.port(), origin))?;
+    let resolved = runtime.block_on(dialer.resolve(target.host(), target.port(), origin));
+    // Its message tells its cause itself.
+    let addresses = resolved.map_err(anyhow::Error::msg)?;
     let explanation = config.policy.explain(&client, target.host(), &addresses);
     Ok((explanation.to_string(), explanation.is_allowed()))
 }

@@ -69,10 +69,12 @@ impl ConfigSource {
 
     /// Reads the configuration.
     pub(crate) fn read(&self) -> Result<Config> {
-        Ok(match self {
-            ConfigSource::Named(path) => Config::read(path)?,
-            ConfigSource::Usual(path) => Config::read_default(path)?,
-        })
+        let config = match self {
+            ConfigSource::Named(path) => Config::read(path),
+            ConfigSource::Usual(path) => Config::read_default(path),
+        };
+        // Its messages tell their causes themselves.
+        config.map_err(anyhow::Error::msg)
     }
 }
 

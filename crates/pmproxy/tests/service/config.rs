@@ -67,6 +67,11 @@ fn a_configuration_that_cannot_be_used_is_a_fatal_error_that_names_the_place() {
             "[pmproxy]\nadmin.socket = here\n",
             "[pmproxy] admin.socket = \"here\": expected an absolute path",
         ),
+        (
+            "[access]\ndeny = to 10/8\n",
+            "[access] rule 1: \"10/8\": expected an address\n",
+        ),
+        ("[access]\n", "[access] there is no rule"),
         ("[pmproxy]\n\nclients.max\n", ":"),
         ("[pmproxy\n", ":"),
     ];
