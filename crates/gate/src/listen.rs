@@ -162,8 +162,12 @@ fn is_dead_socket(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // One whose queue is full would hold us up; it is alive.
     probe.set_nonblocking(true)?;
-    let refused = probe.connect(&SockAddr::unix(path)?).err();
-    Ok(refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
+        // It is another user's, and perhaps dead.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(false),
+    }
 }
 
 impl Bound {

@@ -213,14 +213,11 @@ fn both_signals_end_it_well() {
 #[test]
 fn a_signal_at_the_earliest_moment_ends_it_well_too() {
     let home = Home::new().unwrap();
-    for _ in 0..5 {
-        home.pmproxy(home.here())
-            .ends()
-            .unwrap()
-            .succeeded()
-            .unwrap();
-        let daemon = home.daemon("pmproxy.pid").unwrap();
-        daemon.terminate().unwrap();
+    for _ in 0..20 {
+        let guest = home.pmproxy(["-F"]).add(home.here()).begins().unwrap();
+        home.daemon("pmproxy.pid").unwrap();
+        let ended = guest.ends_on(Signal::SIGTERM).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{ended}");
         leaves_only_the_log(&home);
     }
 }

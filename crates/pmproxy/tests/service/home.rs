@@ -210,16 +210,21 @@ impl<'a> Start<'a> {
         message.with_context(|| format!("no message came through -x: {ended}"))
     }
 
-    /// Starts it in the foreground, waits until its log has the table of request ports, and gives
-    /// it.
-    pub(crate) fn up(self) -> Result<Guest<'a>> {
+    /// Starts it in the foreground.
+    pub(crate) fn begins(self) -> Result<Guest<'a>> {
         let mut running = self.client().start()?;
-        let mut guest = Guest {
+        Ok(Guest {
             pid: running.process().pid(),
             running,
             home: self.home,
             log: self.log,
-        };
+        })
+    }
+
+    /// Starts it in the foreground, waits until its log has the table of request ports, and gives
+    /// it.
+    pub(crate) fn up(self) -> Result<Guest<'a>> {
+        let mut guest = self.begins()?;
         let mut ended = None;
         eventually(PATIENCE, "the table of request ports in the log", || {
             ended = guest.running.process().ended().ok().flatten();

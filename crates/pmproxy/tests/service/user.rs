@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -181,6 +182,28 @@ fn as_the_user_root_does_not_use_its_own_groups() {
         .unwrap();
     // Had the group's right been used, the file would be pcp's.
     assert_eq!(owner(&shared.join("log")).unwrap(), "root");
+}
+
+#[test]
+fn sockets_that_root_left_behind_are_replaced() {
+    needs_root().unwrap();
+    let home = Home::new().unwrap();
+    for name in ["pmproxy.socket", "pmproxy.admin.socket"] {
+        let path = home.join(name);
+        drop(UnixListener::bind(&path).unwrap());
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    }
+    let guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+    for name in ["pmproxy.socket", "pmproxy.admin.socket"] {
+        UnixStream::connect(home.join(name)).unwrap();
+    }
+    assert!(
+        !guest.said().contains("Address already in use"),
+        "{}",
+        guest.said()
+    );
+    guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
+    assert!(!home.join("pmproxy.admin.socket").exists());
 }
 
 #[test]
