@@ -114,7 +114,7 @@ fn is_name(name: &str) -> bool {
 fn the_numbers_tell_what_passed() {
     let pmcd = echo().unwrap();
     let home = Home::new().unwrap();
-    let _guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let _guest = home.foreground().up().unwrap();
     let socket = home.join("pmproxy.admin.socket");
     let before = numbers(&socket).unwrap();
     assert_eq!(before["pmproxy_connected"], 0.0);
@@ -162,7 +162,7 @@ fn the_numbers_tell_what_passed() {
 #[test]
 fn the_answer_says_what_it_is() {
     let home = Home::new().unwrap();
-    let _guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let _guest = home.foreground().up().unwrap();
     let socket = home.join("pmproxy.admin.socket");
     let answer = ask(&socket, &request("GET", "/metrics?name=any")).unwrap();
     assert_eq!(answer.status, 200);
@@ -177,7 +177,7 @@ fn the_answer_says_what_it_is() {
 #[test]
 fn other_requests_are_refused_with_the_reason() {
     let home = Home::new().unwrap();
-    let _guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let _guest = home.foreground().up().unwrap();
     let socket = home.join("pmproxy.admin.socket");
     for target in ["/", "/metrics/", "/metric", "/../metrics"] {
         let answer = ask(&socket, &request("GET", target)).unwrap();
@@ -211,7 +211,7 @@ fn other_requests_are_refused_with_the_reason() {
 #[test]
 fn readers_that_dawdle_keep_no_other_waiting() {
     let home = Home::new().unwrap();
-    let _guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let _guest = home.foreground().up().unwrap();
     let socket = home.join("pmproxy.admin.socket");
     let mut dawdlers = Vec::new();
     for part in ["", "GET", "GET /metrics HTTP/1.1\r\nHost: lo"] {
@@ -236,8 +236,8 @@ fn the_socket_is_for_its_owner_only_and_goes_with_the_daemon() {
     let path = |name: &str| home.join(name).display().to_string();
     let text = format!("[pmproxy]\nadmin.socket = {}\n", path("configured"));
     home.write("admin.conf", &text).unwrap();
-    let plain = || home.foreground([] as [&str; 0]);
-    let configured = || home.foreground(["-c", "admin.conf"]);
+    let plain = || home.foreground();
+    let configured = || home.foreground().add(["-c", "admin.conf"]);
     let variable = path("variable");
     let cases = [
         (plain(), "pmproxy.admin.socket"),
@@ -263,7 +263,7 @@ fn without_the_socket_it_says_so_and_serves() {
     let home = Home::new().unwrap();
     let precious = home.write("precious", "data").unwrap();
     let guest = home
-        .foreground([] as [&str; 0])
+        .foreground()
         .env("PMPROXY_ADMIN_SOCKET", &precious)
         .up()
         .unwrap();

@@ -18,11 +18,11 @@ fn what_is_in_order_is_accepted_and_said_to_wait_for_its_work() {
         &["-M", "PCP Collector certificate"],
         &["-P", "password"],
     ] {
-        let guest = home.foreground(options).up().unwrap();
+        let guest = home.foreground().add(options).up().unwrap();
         guest.says("-C, -M and -P have no effect yet").unwrap();
         assert!(!guest.said().contains("secret"));
     }
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     assert!(!guest.said().contains("no effect yet"), "{}", guest.said());
 }
 
@@ -34,7 +34,7 @@ fn a_certificate_database_must_be_a_folder() {
         ("missing", "No such file or directory"),
         ("file", "it is not a folder"),
     ] {
-        let error = home.foreground(["-C", name]).fails().unwrap();
+        let error = home.foreground().add(["-C", name]).fails().unwrap();
         let expected =
             format!("pmproxy: -C {name}: cannot use the certificate database: {reason}\n");
         assert_eq!(error, expected);
@@ -44,7 +44,7 @@ fn a_certificate_database_must_be_a_folder() {
 #[test]
 fn a_password_file_must_be_there_and_plain_and_private() {
     let home = Home::new().unwrap();
-    let refused = |name: &str| home.foreground(["-P", name]).fails().unwrap();
+    let refused = |name: &str| home.foreground().add(["-P", name]).fails().unwrap();
     let expected = "pmproxy: -P missing: cannot use the password file: No such file or directory\n";
     assert_eq!(refused("missing"), expected);
     fs::create_dir(home.join("folder")).unwrap();
@@ -68,15 +68,17 @@ fn a_password_file_must_belong_to_the_user_who_will_read_it() {
     let password = home.write("password", "secret").unwrap();
     fs::set_permissions(&password, Permissions::from_mode(0o400)).unwrap();
     // It belongs to pcp now, and root would read it.
-    let error = home.foreground(["-P", "password"]).fails().unwrap();
+    let error = home.foreground().add(["-P", "password"]).fails().unwrap();
     assert!(error.contains("it belongs to user"), "{error}");
     assert!(error.contains("but pmproxy runs as user 0"), "{error}");
-    home.foreground(["-P", "password", "-U", "pcp"])
+    home.foreground()
+        .add(["-P", "password", "-U", "pcp"])
         .up()
         .unwrap();
     chown(&password, Some(0), Some(0)).unwrap();
     let error = home
-        .foreground(["-P", "password", "-U", "pcp"])
+        .foreground()
+        .add(["-P", "password", "-U", "pcp"])
         .fails()
         .unwrap();
     assert!(

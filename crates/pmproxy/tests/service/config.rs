@@ -18,7 +18,7 @@ fn has_room_for_one(home: &Home, guest: &Guest<'_>) -> Result<()> {
 #[test]
 fn the_usual_file_is_read_if_it_is_there() {
     let home = Home::new().unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     let pmcd = echo().unwrap();
     let _first = session(home.address(), &pmcd).unwrap();
     let _second = session(home.address(), &pmcd).unwrap();
@@ -26,7 +26,7 @@ fn the_usual_file_is_read_if_it_is_there() {
     std::fs::create_dir(home.join("pmproxy")).unwrap();
     home.write("pmproxy/pmproxy.conf", "[pmproxy]\nclients.max = 1\n")
         .unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     has_room_for_one(&home, &guest).unwrap();
 }
 
@@ -38,14 +38,14 @@ fn the_file_of_the_option_is_read_instead_of_the_usual_one() {
         .unwrap();
     home.write("mine.conf", "# mine\n[pmproxy]\nclients.max = 1\n")
         .unwrap();
-    let guest = home.foreground(["-c", "mine.conf"]).up().unwrap();
+    let guest = home.foreground().add(["-c", "mine.conf"]).up().unwrap();
     has_room_for_one(&home, &guest).unwrap();
 }
 
 #[test]
 fn a_configuration_that_cannot_be_used_is_a_fatal_error_that_names_the_place() {
     let home = Home::new().unwrap();
-    let named = |file: &str| home.foreground(["-c", file]).fails().unwrap();
+    let named = |file: &str| home.foreground().add(["-c", file]).fails().unwrap();
     let path = |name: &str| home.join(name).display().to_string();
     assert_eq!(
         named("missing.conf"),
@@ -87,7 +87,7 @@ fn a_configuration_that_cannot_be_used_is_a_fatal_error_that_names_the_place() {
     std::fs::create_dir(home.join("pmproxy")).unwrap();
     home.write("pmproxy/pmproxy.conf", "[pmproxy\n").unwrap();
     assert!(
-        home.foreground([] as [&str; 0])
+        home.foreground()
             .fails()
             .unwrap()
             .contains("pmproxy/pmproxy.conf:")
@@ -101,7 +101,7 @@ fn what_todays_file_has_for_other_services_is_told_in_one_line() {
                 secure.enabled = true\n[redis]\nservers = localhost:6379\npassword = a\"b\\c\n\
                 [discover]\nenabled = true\n[pmsearch]\ncount = 10\n[pmseries]\ncursor.count = 256\n";
     home.write("todays.conf", text).unwrap();
-    let guest = home.foreground(["-c", "todays.conf"]).up().unwrap();
+    let guest = home.foreground().add(["-c", "todays.conf"]).up().unwrap();
     guest.says("todays.conf: without effect here: ").unwrap();
     let said = guest.said();
     let lines: Vec<&str> = said

@@ -132,7 +132,7 @@ fn a_second_one_on_the_same_port_fails_and_the_first_serves_on() {
 #[test]
 fn managed_it_stays_in_the_foreground_and_has_a_pid_file() {
     let home = Home::new().unwrap();
-    let guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+    let guest = home.managed().up().unwrap();
     assert_eq!(home.read("pmproxy.pid"), format!("{}\n", guest.pid));
     guest
         .says(&format!("user = {} (", usual_user().unwrap().name))
@@ -146,7 +146,7 @@ fn managed_it_stays_in_the_foreground_and_has_a_pid_file() {
 #[test]
 fn in_the_foreground_it_writes_no_pid_file() {
     let home = Home::new().unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     assert!(!home.join("pmproxy.pid").exists());
     guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
 }
@@ -156,7 +156,7 @@ fn what_lies_in_place_of_the_pid_file_is_replaced_and_nothing_else_touched() {
     let home = Home::new().unwrap();
     let precious = home.write("precious", "data").unwrap();
     let pid_file = home.join("pmproxy.pid");
-    let managed = || home.pmproxy(["-F"]).add(home.here());
+    let managed = || home.managed();
     let lays: [&dyn Fn(); 3] = [
         &|| drop(home.write("pmproxy.pid", "4194304\n").unwrap()),
         &|| symlink(&precious, &pid_file).unwrap(),
@@ -175,7 +175,7 @@ fn what_lies_in_place_of_the_pid_file_is_replaced_and_nothing_else_touched() {
 #[test]
 fn the_pid_file_of_another_is_left_alone() {
     let home = Home::new().unwrap();
-    let guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+    let guest = home.managed().up().unwrap();
     home.write("pmproxy.pid", "1\n").unwrap();
     guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
     assert_eq!(home.read("pmproxy.pid"), "1\n");
@@ -184,10 +184,7 @@ fn the_pid_file_of_another_is_left_alone() {
 #[test]
 fn without_a_folder_for_the_pid_file_it_says_so_and_serves() {
     let home = Home::new().unwrap();
-    let start = home
-        .pmproxy(["-F"])
-        .add(home.here())
-        .env("PCP_RUN_DIR", "no/such/folder");
+    let start = home.managed().env("PCP_RUN_DIR", "no/such/folder");
     let guest = start.up().unwrap();
     guest.says("cannot write the pid file ").unwrap();
     guest.says("no numbers can be read: admin socket ").unwrap();
@@ -198,7 +195,7 @@ fn without_a_folder_for_the_pid_file_it_says_so_and_serves() {
 fn both_signals_end_it_well() {
     let home = Home::new().unwrap();
     for (signal, name) in [(Signal::SIGTERM, "SIGTERM"), (Signal::SIGINT, "SIGINT")] {
-        let guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+        let guest = home.managed().up().unwrap();
         let ended = guest.ends_on(signal).unwrap();
         assert_eq!(ended.status.code(), Some(0), "{ended}");
         let log = home.read("pmproxy.log");
@@ -214,7 +211,7 @@ fn both_signals_end_it_well() {
 fn a_signal_at_the_earliest_moment_ends_it_well_too() {
     let home = Home::new().unwrap();
     for _ in 0..20 {
-        let guest = home.pmproxy(["-F"]).add(home.here()).begins().unwrap();
+        let guest = home.managed().begins().unwrap();
         home.daemon("pmproxy.pid").unwrap();
         let ended = guest.ends_on(Signal::SIGTERM).unwrap();
         assert_eq!(ended.status.code(), Some(0), "{ended}");
@@ -228,7 +225,7 @@ fn sessions_may_go_on_for_a_while_when_it_is_told_to_end() {
     let home = Home::new().unwrap();
     // On a machine that is busy for seconds, the while may be over before anything is tried.
     let attempt = || {
-        let mut guest = home.foreground([] as [&str; 0]).up()?;
+        let mut guest = home.foreground().up()?;
         let mut wire = session(home.address(), &pmcd)?;
         guest.signal(Signal::SIGTERM)?;
         let refused = || TcpStream::connect(home.address()).is_err();
@@ -286,7 +283,7 @@ fn a_service_manager_that_waits_is_told_when_it_is_ready_and_when_it_stops() {
 #[test]
 fn a_service_manager_that_cannot_be_told_is_no_reason_to_end() {
     let home = Home::new().unwrap();
-    let start = home.foreground([] as [&str; 0]);
+    let start = home.foreground();
     let guest = start.env("NOTIFY_SOCKET", "/no/such/socket").up().unwrap();
     guest
         .says("cannot tell the service manager at NOTIFY_SOCKET: No such file")
@@ -305,7 +302,7 @@ fn after_hangup(home: &Home, guest: &mut Guest<'_>, expected: &str) -> Result<St
 #[test]
 fn a_log_that_was_moved_away_is_made_anew() {
     let home = Home::new().unwrap();
-    let mut guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+    let mut guest = home.managed().up().unwrap();
     let log = after_hangup(&home, &mut guest, "SIGHUP: the log is open anew").unwrap();
     assert!(!log.contains("Log for pmproxy"), "{log}");
     guest.says("SIGHUP: the configuration is read").unwrap();
@@ -323,11 +320,7 @@ fn a_log_that_was_moved_away_is_made_anew() {
 fn a_log_that_cannot_be_made_anew_stays_in_use() {
     let home = Home::new().unwrap();
     fs::create_dir(home.join("logs")).unwrap();
-    let mut guest = home
-        .foreground([] as [&str; 0])
-        .log("logs/log")
-        .up()
-        .unwrap();
+    let mut guest = home.foreground().log("logs/log").up().unwrap();
     fs::rename(home.join("logs"), home.join("elsewhere")).unwrap();
     guest.signal(Signal::SIGHUP).unwrap();
     let complaint =
@@ -348,7 +341,7 @@ fn a_hangup_changes_the_limit_on_clients_and_drops_none() {
     let home = Home::new().unwrap();
     home.write("pmproxy.conf", "[pmproxy]\nclients.max = 2\n")
         .unwrap();
-    let mut guest = home.foreground(["-c", "pmproxy.conf"]).up().unwrap();
+    let mut guest = home.foreground().add(["-c", "pmproxy.conf"]).up().unwrap();
     let mut first = session(home.address(), &pmcd).unwrap();
     let mut second = session(home.address(), &pmcd).unwrap();
     assert!(session(home.address(), &pmcd).is_err());

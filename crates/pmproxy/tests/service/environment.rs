@@ -33,7 +33,7 @@ fn a_value_that_means_nothing_is_an_error_that_names_the_variable() {
 #[test]
 fn a_variable_without_a_value_counts_as_not_set() {
     let home = Home::new().unwrap();
-    let mut start = home.foreground([] as [&str; 0]);
+    let mut start = home.foreground();
     for variable in [
         "PMPROXY_PORT",
         "PMPROXY_LOCAL",
@@ -61,7 +61,7 @@ fn pcp_conf_names_the_folders_and_the_environment_wins_over_it() {
         folder("etc")
     );
     let conf = home.write("pcp.conf", &text).unwrap();
-    let start = || home.foreground([] as [&str; 0]).env("PCP_CONF", &conf);
+    let start = || home.foreground().env("PCP_CONF", &conf);
 
     let guest = start()
         .env("PCP_RUN_DIR", "")
@@ -124,7 +124,7 @@ fn a_pcp_user_that_does_not_exist_is_an_error_and_not_a_daemon_of_roots() {
         "{error}"
     );
     // In the foreground nobody's identity is assumed.
-    home.foreground([] as [&str; 0])
+    home.foreground()
         .env("PCP_USER", "no-such-user")
         .up()
         .unwrap();

@@ -87,11 +87,13 @@ impl Home {
     }
 
     /// The same in the foreground, on [`Home::address`].
-    pub(crate) fn foreground<A>(&self, options: impl IntoIterator<Item = A>) -> Start<'_>
-    where
-        A: AsRef<OsStr>,
-    {
-        self.pmproxy(options).add(["-f"]).add(self.here())
+    pub(crate) fn foreground(&self) -> Start<'_> {
+        self.pmproxy(["-f"]).add(self.here())
+    }
+
+    /// The same as under a service manager.
+    pub(crate) fn managed(&self) -> Start<'_> {
+        self.pmproxy(["-F"]).add(self.here())
     }
 
     /// The options for [`Home::address`].

@@ -98,7 +98,7 @@ fn options_of_todays_program_are_accepted_and_said_to_have_no_effect() {
         "--redisport=6379",
     ];
     for options in [&short[..], &long[..]] {
-        let guest = home.foreground(options).up().unwrap();
+        let guest = home.foreground().add(options).up().unwrap();
         for option in ["-d", "-t", "-h", "-r"] {
             guest
                 .says(&format!("option {option} has no effect"))
@@ -116,7 +116,7 @@ fn pdus_up_to_the_limit_pass_and_longer_ones_end_the_session() {
         (&["-L", "100"][..], 100),
         (&["-L131072"][..], 131_072),
     ] {
-        let guest = home.foreground(options).up().unwrap();
+        let guest = home.foreground().add(options).up().unwrap();
         let mut wire = session(home.address(), &pmcd).unwrap();
         round_trip(&mut wire, limit).unwrap();
         wire.send(&pdu(limit + 1)[..PduHeader::SIZE]).unwrap();
@@ -139,7 +139,7 @@ fn clients_are_traced_when_debugging_contexts_and_not_otherwise() {
         &["-Dpdu", "-D", "fetch,context"],
         &["-D", "all"],
     ] {
-        let guest = home.foreground(options).up().unwrap();
+        let guest = home.foreground().add(options).up().unwrap();
         let wire = session(home.address(), &pmcd).unwrap();
         let client = wire.stream().local_addr().unwrap();
         guest.says(&format!("client {client} connected")).unwrap();
@@ -157,7 +157,7 @@ fn clients_are_traced_when_debugging_contexts_and_not_otherwise() {
             ))
             .unwrap();
     }
-    let guest = home.foreground(["-D", "pdu"]).up().unwrap();
+    let guest = home.foreground().add(["-D", "pdu"]).up().unwrap();
     drop(session(home.address(), &pmcd).unwrap());
     pmcd.await_open(0).unwrap();
     let ended = guest.ends_on(nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -102,7 +102,7 @@ fn the_default_configuration_is_accepted_as_it_is_and_with_every_setting_in_forc
     }
     for text in [CONFIGURATION, &in_force] {
         home.write("default.conf", text).unwrap();
-        let start = home.foreground(["-c", "default.conf"]);
+        let start = home.foreground().add(["-c", "default.conf"]);
         let guest = start.env("PMPROXY_ADMIN_SOCKET", &socket).up().unwrap();
         assert!(!guest.said().contains("default.conf"), "{}", guest.said());
     }

@@ -150,7 +150,7 @@ fn an_interface_that_no_one_knows_is_a_fatal_error() {
 fn an_interface_of_another_machine_is_reported_and_the_others_serve() {
     let home = Home::new().unwrap();
     // From a range that is set aside for documents (RFC 5737).
-    let guest = home.foreground(["-i", "192.0.2.1"]).up().unwrap();
+    let guest = home.foreground().add(["-i", "192.0.2.1"]).up().unwrap();
     let port = home.address().port();
     assert!(
         guest
@@ -242,19 +242,14 @@ fn the_queue_of_pending_clients_is_as_long_as_the_variable_says() {
         drop(guest);
         length
     };
-    let start = home
-        .foreground([] as [&str; 0])
-        .env("PMPROXY_MAXPENDING", "7");
+    let start = home.foreground().env("PMPROXY_MAXPENDING", "7");
     assert_eq!(length(start.up().unwrap()), 7);
     let most: u32 = std::fs::read_to_string("/proc/sys/net/core/somaxconn")
         .unwrap()
         .trim()
         .parse()
         .unwrap();
-    assert_eq!(
-        length(home.foreground([] as [&str; 0]).up().unwrap()),
-        1024.min(most)
-    );
+    assert_eq!(length(home.foreground().up().unwrap()), 1024.min(most));
 }
 
 #[test]
@@ -263,17 +258,14 @@ fn the_unix_socket_serves_sessions_to_everyone() {
     let home = Home::new().unwrap();
     let socket = home.join("other.socket");
     let cases = [
+        (home.foreground(), home.join("pmproxy.socket")),
         (
-            home.foreground([] as [&str; 0]),
-            home.join("pmproxy.socket"),
-        ),
-        (
-            home.foreground([] as [&str; 0])
-                .env("PMPROXY_SOCKET", &socket),
+            home.foreground().env("PMPROXY_SOCKET", &socket),
             socket.clone(),
         ),
         (
-            home.foreground(["-s", "option.socket"])
+            home.foreground()
+                .add(["-s", "option.socket"])
                 .env("PMPROXY_SOCKET", &socket),
             home.join("option.socket"),
         ),
@@ -304,7 +296,7 @@ fn a_socket_that_was_left_behind_is_replaced() {
     let path = home.join("pmproxy.socket");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     assert_eq!(guest.ports()[0], format!("ok unix {}", path.display()));
     greets(UnixStream::connect(&path).unwrap()).unwrap();
 }
@@ -314,7 +306,7 @@ fn a_socket_in_use_is_an_error_and_is_left_alone() {
     let home = Home::new().unwrap();
     let path = home.join("pmproxy.socket");
     let owner = UnixListener::bind(&path).unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     assert_eq!(guest.ports()[0], format!("err unix {}", path.display()));
     let complaint = format!(
         "OpenRequestSocket({}, unix) bind: Address already in use",
@@ -340,7 +332,7 @@ fn still_reaches(path: &Path, owner: &UnixListener) -> Result<()> {
 fn what_is_no_socket_is_left_alone() {
     let home = Home::new().unwrap();
     let precious = home.write("precious", "data").unwrap();
-    let guest = home.foreground(["-s", "precious"]).up().unwrap();
+    let guest = home.foreground().add(["-s", "precious"]).up().unwrap();
     assert_eq!(guest.ports()[0], format!("err unix {}", precious.display()));
     guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
     assert_eq!(home.read("precious"), "data");
@@ -352,7 +344,8 @@ fn a_taken_port_leaves_the_others_in_service() {
     let other = SocketAddr::new(home.address().ip(), home.address().port() + 1);
     let _taken = TcpListener::bind(other).unwrap();
     let guest = home
-        .foreground(["-p", &other.port().to_string()])
+        .foreground()
+        .add(["-p", &other.port().to_string()])
         .up()
         .unwrap();
     let row = format!("  err   -1 {} inet   {}", other.port(), other.ip());
@@ -382,9 +375,7 @@ fn a_port_below_1024_is_served_after_the_change_of_user() {
 #[test]
 fn the_default_socket_needs_no_folder_to_serve_tcp() {
     let home = Home::new().unwrap();
-    let start = home
-        .foreground([] as [&str; 0])
-        .env("PCP_RUN_DIR", "no/such/folder");
+    let start = home.foreground().env("PCP_RUN_DIR", "no/such/folder");
     let guest = start.up().unwrap();
     guest
         .says("(its folder is missing: make it, or choose another path with -s)")

@@ -13,7 +13,7 @@ use crate::home::{Home, answers};
 #[test]
 fn the_log_opens_as_readers_of_the_c_programs_log_know_it() {
     let home = Home::new().unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     let (host, port) = (home.address().ip(), home.address().port());
     let log = home.read("pmproxy.log");
     let lines: Vec<&str> = log.lines().collect();
@@ -58,12 +58,12 @@ fn the_log_is_made_in_the_current_folder_and_the_one_before_is_kept() {
     let home = Home::new().unwrap();
     home.write("pmproxy.log", "older\n").unwrap();
     home.write("pmproxy.log.prev", "oldest\n").unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     assert_eq!(home.read("pmproxy.log.prev"), "older\n");
     let first = home.read("pmproxy.log");
     assert!(first.starts_with("Log for pmproxy on "), "{first}");
     guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
-    home.foreground([] as [&str; 0]).up().unwrap();
+    home.foreground().up().unwrap();
     assert!(home.read("pmproxy.log.prev").starts_with(&first));
 }
 
@@ -71,11 +71,7 @@ fn the_log_is_made_in_the_current_folder_and_the_one_before_is_kept() {
 fn the_log_goes_where_the_option_says() {
     let home = Home::new().unwrap();
     fs::create_dir(home.join("logs")).unwrap();
-    let guest = home
-        .foreground([] as [&str; 0])
-        .log("logs/mine")
-        .up()
-        .unwrap();
+    let guest = home.foreground().log("logs/mine").up().unwrap();
     assert!(home.read("logs/mine").starts_with("Log for pmproxy on "));
     assert!(!home.join("pmproxy.log").exists());
     assert_eq!(guest.stderr(), "");
@@ -92,7 +88,7 @@ fn what_cannot_be_a_log_is_left_alone_and_messages_go_to_standard_error() {
         let before = fs::symlink_metadata(home.join(name))
             .map(|data| data.file_type())
             .ok();
-        let guest = home.foreground(["-l", name]).up().unwrap();
+        let guest = home.foreground().add(["-l", name]).up().unwrap();
         let text = guest.stderr();
         assert!(text.starts_with("Log for pmproxy on "), "{text}");
         let path = home.join(name);
@@ -117,7 +113,7 @@ fn what_cannot_be_a_log_is_left_alone_and_messages_go_to_standard_error() {
 fn a_taken_port_is_told_in_the_words_of_the_manual_page_with_what_to_do() {
     let home = Home::new().unwrap();
     let _taken = TcpListener::bind(home.address()).unwrap();
-    let error = home.foreground([] as [&str; 0]).fails().unwrap();
+    let error = home.foreground().fails().unwrap();
     let complaint = format!(
         "OpenRequestSocket({}, {}, inet) bind: Address already in use \
          (is another pmproxy running? stop it, or choose another port with -p)\n",
@@ -143,7 +139,8 @@ fn fatal_errors_are_added_to_a_file() {
     let home = Home::new().unwrap();
     home.write("fatal.log", "earlier\n").unwrap();
     let ended = home
-        .foreground(["-x", "fatal.log", "-U", "no-such-user"])
+        .foreground()
+        .add(["-x", "fatal.log", "-U", "no-such-user"])
         .ends()
         .unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended}");
@@ -163,7 +160,8 @@ fn fatal_errors_go_to_standard_error_when_the_file_cannot_be_added_to() {
     nix::unistd::mkfifo(&home.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for name in ["missing/file", "link", "pipe", "."] {
         let ended = home
-            .foreground(["-x", name, "-U", "no-such-user"])
+            .foreground()
+            .add(["-x", name, "-U", "no-such-user"])
             .ends()
             .unwrap();
         assert_eq!(ended.status.code(), Some(1), "{ended}");
@@ -179,7 +177,8 @@ fn fatal_errors_go_to_standard_error_when_the_file_cannot_be_added_to() {
 fn fatal_errors_go_to_standard_error_where_there_is_no_terminal() {
     let home = Home::new().unwrap();
     let start = home
-        .foreground(["-U", "no-such-user"])
+        .foreground()
+        .add(["-U", "no-such-user"])
         .through(["setsid", "--"]);
     let ended = start.ends().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended}");
@@ -188,11 +187,7 @@ fn fatal_errors_go_to_standard_error_where_there_is_no_terminal() {
         "{ended}"
     );
     let _taken = TcpListener::bind(home.address()).unwrap();
-    let ended = home
-        .foreground([] as [&str; 0])
-        .through(["setsid", "--"])
-        .ends()
-        .unwrap();
+    let ended = home.foreground().through(["setsid", "--"]).ends().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended}");
     assert!(
         ended.stderr.contains("bind: Address already in use"),
@@ -222,11 +217,7 @@ fn fatal_errors_go_to_the_terminal_where_there_is_one() {
 fn fatal_errors_reach_the_file_also_without_a_log() {
     let home = Home::new().unwrap();
     let _taken = TcpListener::bind(home.address()).unwrap();
-    let error = home
-        .foreground([] as [&str; 0])
-        .log("missing/log")
-        .fails()
-        .unwrap();
+    let error = home.foreground().log("missing/log").fails().unwrap();
     assert!(error.contains("bind: Address already in use"), "{error}");
     assert!(!error.contains("see "), "{error}");
 }

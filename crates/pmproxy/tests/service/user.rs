@@ -53,7 +53,11 @@ fn is_only(guest: &mut Guest<'_>, name: &str) -> Result<()> {
 #[test]
 fn a_user_that_does_not_exist_is_an_error() {
     let home = Home::new().unwrap();
-    let error = home.foreground(["-U", "no-such-user"]).fails().unwrap();
+    let error = home
+        .foreground()
+        .add(["-U", "no-such-user"])
+        .fails()
+        .unwrap();
     let expected = "pmproxy: -U no-such-user: there is no user \"no-such-user\" on this machine\n";
     assert_eq!(error, expected);
 }
@@ -80,7 +84,7 @@ fn only_root_can_take_another_user_and_the_others_are_told_before_anything_is_op
 fn nobody_but_root_needs_rights_to_stay_who_they_are() {
     let home = Home::new().unwrap();
     let me = User::from_uid(Uid::effective()).unwrap().unwrap().name;
-    let guest = home.foreground(["-U", &me]).up().unwrap();
+    let guest = home.foreground().add(["-U", &me]).up().unwrap();
     guest.says(&format!("user = {me} (")).unwrap();
 }
 
@@ -92,7 +96,8 @@ fn root_becomes_the_user_with_its_groups_and_makes_its_files() {
         let home = Home::new().unwrap();
         let folder = home.folder_of("theirs", name).unwrap();
         let start = home
-            .foreground(["-U", name])
+            .foreground()
+            .add(["-U", name])
             .log("theirs/log")
             .env("PCP_RUN_DIR", &folder);
         // Groups that whoever starts it happens to have must go.
@@ -115,7 +120,7 @@ fn root_becomes_the_user_with_its_groups_and_makes_its_files() {
 fn in_the_foreground_root_stays_root_unless_told_otherwise() {
     needs_root().unwrap();
     let home = Home::new().unwrap();
-    let guest = home.foreground([] as [&str; 0]).up().unwrap();
+    let guest = home.foreground().up().unwrap();
     guest.says("user = root (0)").unwrap();
 }
 
@@ -123,7 +128,7 @@ fn in_the_foreground_root_stays_root_unless_told_otherwise() {
 fn managed_root_becomes_pcp() {
     needs_root().unwrap();
     let home = Home::new().unwrap();
-    let mut guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+    let mut guest = home.managed().up().unwrap();
     is_only(&mut guest, "pcp").unwrap();
 }
 
@@ -134,7 +139,8 @@ fn a_log_where_only_root_may_write_is_made_by_root() {
     home.folder_of("roots", "root").unwrap();
     fs::write(home.join("roots/log"), "old\n").unwrap();
     let guest = home
-        .foreground(["-U", "pcp"])
+        .foreground()
+        .add(["-U", "pcp"])
         .log("roots/log")
         .up()
         .unwrap();
@@ -151,11 +157,7 @@ fn root_follows_no_link_that_the_user_laid() {
     let link = home.join("link");
     symlink(&roots, &link).unwrap();
     lchown(&link, Some(user("pcp").unwrap().uid.as_raw()), None).unwrap();
-    let start = home
-        .pmproxy(["-F"])
-        .add(home.here())
-        .log("link/log")
-        .env("PCP_RUN_DIR", &link);
+    let start = home.managed().log("link/log").env("PCP_RUN_DIR", &link);
     let guest = start.up().unwrap();
     guest.says("cannot write the log").unwrap();
     guest.says("Too many symbolic links").unwrap();
@@ -175,7 +177,7 @@ fn as_the_user_root_does_not_use_its_own_groups() {
         .gid;
     std::os::unix::fs::chown(&shared, None, Some(adm.as_raw())).unwrap();
     fs::set_permissions(&shared, Permissions::from_mode(0o770)).unwrap();
-    let start = home.foreground(["-U", "pcp"]).log("shared/log");
+    let start = home.foreground().add(["-U", "pcp"]).log("shared/log");
     let _guest = start
         .through(["setpriv", &format!("--groups={adm}")])
         .up()
@@ -193,7 +195,7 @@ fn sockets_that_root_left_behind_are_replaced() {
         drop(UnixListener::bind(&path).unwrap());
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
-    let guest = home.pmproxy(["-F"]).add(home.here()).up().unwrap();
+    let guest = home.managed().up().unwrap();
     for name in ["pmproxy.socket", "pmproxy.admin.socket"] {
         UnixStream::connect(home.join(name)).unwrap();
     }
