@@ -27,6 +27,7 @@ impl Pmproxy {
     /// with `env!("CARGO_BIN_EXE_pmproxy")`.
     pub fn builder(program: impl Into<PathBuf>) -> PmproxyBuilder {
         PmproxyBuilder {
+            wrapper: Vec::new(),
             program: program.into(),
             package: None,
             port: None,
@@ -105,6 +106,7 @@ impl DerefMut for Pmproxy {
 /// A pmproxy that is to be started.
 #[derive(Debug)]
 pub struct PmproxyBuilder {
+    wrapper: Vec<OsString>,
     program: PathBuf,
     package: Option<&'static str>,
     port: Option<u16>,
@@ -144,6 +146,18 @@ impl PmproxyBuilder {
         self
     }
 
+    /// Has it run by another program, such as `unshare`, which becomes it: the proxy's own command
+    /// line follows these words.
+    #[must_use]
+    pub fn through<A: AsRef<OsStr>>(
+        mut self,
+        words: impl IntoIterator<Item = A>,
+    ) -> PmproxyBuilder {
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        self.wrapper.extend(words);
+        self
+    }
+
     /// Starts it and waits until its log says that the port is open and it accepts connections.
     ///
     /// # Errors
@@ -164,7 +178,12 @@ impl PmproxyBuilder {
     }
 
     fn command(&self, scratch: &Scratch, port: u16) -> Command {
-        let mut command = clean_command(&self.program);
+        let mut words = self.wrapper.iter().map(OsString::as_os_str);
+        let program = self.program.as_os_str();
+        let mut command = clean_command(words.next().unwrap_or(program));
+        if !self.wrapper.is_empty() {
+            command.args(words).arg(program);
+        }
         command.args(["-f", "-A", "-p", &port.to_string()]);
         command.arg("-s").arg(scratch.join("pmproxy.sock"));
         command.arg("-l").arg(log_path(scratch, "pmproxy"));
