@@ -1,15 +1,17 @@
 //! A pmcd that cannot be reached: the client learns the true reason, the log names client and
 //! reason, and nobody else is reached.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::Uid;
+use pcp_proto::greeting::{CLIENT_HELLO, SERVER_HELLO};
 use pcp_proto::{ErrorPdu, Pdu, Status};
 use socket2::{Domain, Socket, Type};
-use testbed::{Client, Ending, Pmcd, Pmproxy, Stub, Wire};
+use testbed::{Client, Ending, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, Wire};
 
-use crate::house::{House, address_of, echo, name_of_pmcd, pminfo, pmproxy};
+use crate::house::{House, address_of, echo, name_of_pmcd, pdu, pminfo, pmproxy, through};
 
 /// What a client that speaks by itself gets for an answer, and the line of the log about it.
 struct Refusal {
@@ -87,6 +89,60 @@ fn a_name_that_nobody_knows_is_reported_and_leads_nowhere() {
     assert_eq!(here.accepted(), 0);
 }
 
+/// An address of the loopback network of our own, where a name server takes questions and never
+/// answers.
+fn silent_name_server() -> Result<UdpSocket> {
+    ensure!(Uid::effective().is_root(), "this test needs root");
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 128 | high, middle, low);
+    let server = UdpSocket::bind((address, 53)).context("cannot be a name server")?;
+    server.set_read_timeout(Some(PATIENCE))?;
+    Ok(server)
+}
+
+/// Connects to the proxy from another address than other clients have.
+fn connect_from(address: Ipv4Addr, proxy: &Pmproxy) -> Result<Wire> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((address, 0)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, proxy.port())).into())?;
+    Wire::new(socket.into())
+}
+
+#[test]
+fn who_waits_for_a_silent_name_server_holds_up_no_client_of_another_host() {
+    let (server, folder) = (silent_name_server().unwrap(), Scratch::new().unwrap());
+    let address = server.local_addr().unwrap().ip();
+    let resolver = folder
+        .write("resolv.conf", format!("nameserver {address}\n"))
+        .unwrap();
+    let script = "mount --bind \"$0\" /etc/resolv.conf; exec \"$@\"";
+    let proxy = pmproxy()
+        .through(["unshare", "--mount", "--", "sh", "-ec", script])
+        .through([resolver])
+        .start()
+        .unwrap();
+    let pmcd = Pmcd::start("alpha").unwrap();
+    let waiting: Vec<Wire> = (0..40)
+        .map(|number| {
+            let mut wire = connect_from(Ipv4Addr::new(127, 0, 0, 2), &proxy).unwrap();
+            wire.send(CLIENT_HELLO).unwrap();
+            wire.send(format!("host{number}.test 44321\n").as_bytes())
+                .unwrap();
+            wire
+        })
+        .collect();
+    server.recv(&mut [0; 512]).unwrap();
+    for _ in 0..5 {
+        let client = pminfo(&through(&proxy, pmcd.port()));
+        assert_eq!(name_of_pmcd(&client).unwrap(), "alpha");
+    }
+    let timed_out = ErrorPdu::refusal(errno(nix::libc::ETIMEDOUT)).encode(0);
+    for mut wire in waiting {
+        let answer = wire.receive_to_end().unwrap().0;
+        assert_eq!(answer, [SERVER_HELLO, &timed_out].concat());
+    }
+}
+
 #[test]
 fn a_port_where_nobody_listens_is_reported_as_refused() {
     let proxy = pmproxy().start().unwrap();
@@ -98,6 +154,23 @@ fn a_port_where_nobody_listens_is_reported_as_refused() {
     let logged =
         format!("wanted 127.0.0.1:{port}: cannot connect to 127.0.0.1:{port}: Connection refused");
     assert_eq!(refusal.logged, logged);
+}
+
+/// Closing a connection with bytes unread resets it, and a reset overtakes what was sent before.
+#[test]
+fn a_client_that_did_not_wait_learns_the_reason_as_well() {
+    let proxy = pmproxy().start().unwrap();
+    let (_socket, port) = deaf_port().unwrap();
+    let target = format!("127.0.0.1 {port}\n").into_bytes();
+    let all_at_once = [CLIENT_HELLO, &target, &pdu(1000, 0).repeat(30)].concat();
+    let refused = ErrorPdu::refusal(errno(nix::libc::ECONNREFUSED)).encode(0);
+    for _ in 0..20 {
+        let mut wire = Wire::connect(proxy.port()).unwrap();
+        wire.send(&all_at_once).unwrap();
+        let (answer, ending) = wire.receive_to_end().unwrap();
+        assert_eq!(answer, [SERVER_HELLO, &refused].concat());
+        assert_eq!(ending, Ending::Closed);
+    }
 }
 
 #[test]

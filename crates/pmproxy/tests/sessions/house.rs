@@ -154,8 +154,10 @@ impl House {
         Ok(())
     }
 
-    /// Expects that nobody left anything behind, and that a real client is served.
+    /// Waits for the last guest's end, and expects that nobody left anything behind and that a real
+    /// client is served.
     pub(crate) fn is_in_order(&self) -> Result<()> {
+        await_nobody(&self.proxy)?;
         self.serves()?;
         await_nobody(&self.proxy)?;
         self.proxy.await_descriptors(self.at_rest.len())

@@ -4,6 +4,7 @@
 use std::sync::mpsc::Receiver;
 
 use anyhow::{Result, ensure};
+use pcp_proto::greeting::CLIENT_HELLO;
 use pcp_proto::{Creds, Features, Pdu, VersionCred};
 use testbed::{PATIENCE, Pmproxy, Stub, Wire};
 
@@ -117,6 +118,26 @@ fn a_length_that_no_pdu_has_ends_the_session() {
                 gate.stops(before, &bad, cut, &reason).unwrap();
             }
         }
+    }
+}
+
+#[test]
+fn what_comes_along_with_the_greeting_is_held_to_the_limit_as_well() {
+    let gate = Gate::open(&[]).unwrap();
+    let target = format!("127.0.0.1 {}\n", gate.stub.port());
+    for good in [&[][..], &pdu(12, 1), &pdu(100, 1).repeat(3)] {
+        let bad = pdu(65537, 9);
+        let sent = [CLIENT_HELLO, target.as_bytes(), good, &bad[..60]].concat();
+        let mut wire = Wire::connect(gate.proxy.port()).unwrap();
+        wire.send(&sent).unwrap();
+        wire.receive_to_end().unwrap();
+        assert_eq!(gate.received.recv_timeout(PATIENCE).unwrap(), good);
+        let client = address_of(&wire).unwrap();
+        let logged = format!(
+            "client {client} of 127.0.0.1:{} is disconnected: ",
+            gate.stub.port()
+        );
+        gate.proxy.await_log(&logged).unwrap();
     }
 }
 
