@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Where the file lies unless `PCP_CONF` names another.
@@ -20,8 +21,8 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// Why `pcp.conf` could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfError {
-    /// The file that `PCP_CONF` names cannot be read.
-    #[error("cannot read {path}, which PCP_CONF names: {source}")]
+    /// The file cannot be read. Only the default one may be missing.
+    #[error("cannot read {path} (PCP_CONF may name another file): {source}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -52,8 +53,8 @@ impl Environment {
     /// Reads the process environment and the file that it names.
     ///
     /// # Errors
-    /// [`ConfError`] when the file named by `PCP_CONF` cannot be read, or a file holds a line that
-    /// is no setting. A missing default file is no error.
+    /// [`ConfError`] when the file cannot be read or holds a line that is no setting. A missing
+    /// default file is no error.
     pub fn load() -> Result<Environment, ConfError> {
         let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
@@ -72,15 +73,15 @@ impl Environment {
         };
         let named = environment.process_path("PCP_CONF");
         let path = named.as_deref().unwrap_or(Path::new(DEFAULT_CONF));
-        match std::fs::read_to_string(path) {
+        match read(path) {
             Ok(text) => environment.file = parse(&text, path)?,
-            Err(source) if named.is_some() => {
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
                 return Err(ConfError::Unreadable {
                     path: path.into(),
                     source,
                 });
             }
-            Err(_) => {}
         }
         Ok(environment)
     }
@@ -130,7 +131,20 @@ impl Environment {
     }
 }
 
-/// Reads `NAME=value` lines; `#` starts a comment line, and a value may stand in quotes.
+/// The largest file that is read, in bytes; the usual one has 4 kB.
+const MAX_SIZE: u64 = 1 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(MAX_SIZE).read_to_string(&mut text)?;
+    if read as u64 == MAX_SIZE {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// Reads `NAME=value` lines; `#` starts a comment line, and a value may stand in quotes. Names that
+/// do not begin with `PCP_` have no effect, so that the file can set no other variable.
 fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, String>, ConfError> {
     let mut settings = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
@@ -146,7 +160,7 @@ fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, String>, ConfError>
             });
         };
         let value = unquote(value.trim());
-        if !value.is_empty() {
+        if !value.is_empty() && name.starts_with("PCP_") {
             settings.insert(name.into(), value.into());
         }
     }
@@ -199,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn the_file_sets_no_variables_but_those_of_pcp() {
+        let environment = with_conf("PMPROXY_PORT=1\nPATH=/tmp\nPCP_USER=me\n", &[]).unwrap();
+        assert_eq!(environment.get("PMPROXY_PORT"), None);
+        assert_eq!(environment.get("PATH"), None);
+        assert_eq!(environment.user(), "me");
+    }
+
+    #[test]
+    fn an_endless_file_is_refused() {
+        let variables = BTreeMap::from([("PCP_CONF".into(), "/dev/zero".into())]);
+        let error = Environment::from_variables(variables).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it is larger than 1 MiB"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_bad_line_is_named_with_its_place() {
         let error = with_conf("PCP_USER=pcp\nexport nonsense\n", &[]).unwrap_err();
         assert!(
@@ -215,7 +247,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("cannot read /no/such/pcp.conf, which PCP_CONF names"),
+            error.starts_with("cannot read /no/such/pcp.conf (PCP_CONF may name another file)"),
             "{error}"
         );
     }
