@@ -1,10 +1,8 @@
 //! Connecting to a host by name: resolve it, then try its addresses, all within one deadline.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -17,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::errno::describe;
 use crate::listen::{is_exhaustion, tune};
 use crate::policy::{Client, Denial, Grant, Policy};
+use crate::shares::{Shares, permit};
 use crate::stream::Origin;
 
 /// How long one address has before the next is tried beside it (RFC 8305, section 5).
@@ -235,43 +234,9 @@ impl Dialer {
     }
 }
 
-/// A number of permits for each of many keys. Keys of which no permit is taken are forgotten.
-#[derive(Debug)]
-struct Shares<K> {
-    of_each: usize,
-    by_key: Mutex<HashMap<K, Arc<Semaphore>>>,
-}
-
-impl<K: Eq + Hash> Shares<K> {
-    fn of(of_each: usize) -> Shares<K> {
-        Shares {
-            of_each,
-            by_key: Mutex::default(),
-        }
-    }
-
-    async fn take(&self, key: K) -> io::Result<OwnedSemaphorePermit> {
-        permit(&self.share_of(key)).await
-    }
-
-    fn share_of(&self, key: K) -> Arc<Semaphore> {
-        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
-        by_key.retain(|_, share| Arc::strong_count(share) > 1);
-        let fresh = || Arc::new(Semaphore::new(self.of_each));
-        Arc::clone(by_key.entry(key).or_insert_with(fresh))
-    }
-}
-
 /// Why nothing can be opened now, if so: the resolver then finds no name, but does not say why.
 fn exhaustion() -> Option<io::Error> {
     std::fs::File::open("/dev/null").err().filter(is_exhaustion)
-}
-
-async fn permit(semaphore: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
-    Arc::clone(semaphore)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)
 }
 
 /// Keeps the resolver's order but lets the families take turns, so that one that leads nowhere does
@@ -427,17 +392,6 @@ mod tests {
                     .unwrap(),
             );
         }
-    }
-
-    #[tokio::test]
-    async fn a_key_without_permits_taken_is_forgotten() {
-        let shares = Shares::of(1);
-        let permit = shares.take("one").await.unwrap();
-        assert_eq!(shares.share_of("one").available_permits(), 0);
-        drop(permit);
-        let _other = shares.take("other").await.unwrap();
-        let keys: Vec<_> = shares.by_key.lock().unwrap().keys().copied().collect();
-        assert_eq!(keys, ["other"]);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod listen;
 pub mod policy;
 pub mod relay;
+mod shares;
 pub mod stream;
 pub mod telemetry;
 pub mod throttle;
