@@ -64,7 +64,10 @@ fn the_manual_page_has_every_variable_and_setting() {
     let is_variable = |text: &&str| {
         let starts = ["PMPROXY_", "PMCD_", "PCP_", "NOTIFY_"];
         let word = |c: char| c.is_ascii_uppercase() || c == '_';
-        starts.iter().any(|start| text.starts_with(start)) && text.chars().all(word)
+        starts
+            .iter()
+            .any(|start| text.starts_with(start) && text != start)
+            && text.chars().all(word)
     };
     sought.extend(strings.filter(is_variable));
     assert!(sought.contains("PMPROXY_MAXPENDING"), "{sought:?}");
