@@ -33,7 +33,7 @@ pub(crate) struct Passed<R> {
     pub(crate) len: usize,
     /// Heads on which the inspector decided to pass the frame.
     pub(crate) frames: u64,
-    /// Why the session must end, once the bytes before have gone on.
+    /// Why the session must end, once the receiver has been offered the bytes before.
     pub(crate) end: Option<End<R>>,
 }
 
