@@ -20,5 +20,6 @@ mod shares;
 pub mod stream;
 pub mod telemetry;
 pub mod throttle;
+pub mod tls;
 
 pub use errno::describe;

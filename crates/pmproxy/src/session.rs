@@ -221,8 +221,8 @@ impl Shared {
         tag: Ticket,
     ) -> io::Result<()> {
         let handover = Handover {
-            client: client.into_fd()?,
-            server: Stream::Tcp(server).into_fd()?,
+            client: client.into_fd()?.into(),
+            server: Stream::Tcp(server).into_fd()?.into(),
             early,
             inspector: PduInspector::new(self.pdu_limit, turn),
             tag,

@@ -5,6 +5,9 @@
 //! only while its receiver does not take what was already read. What a receiver does not take is
 //! not read, so a slow peer slows its own sender and nobody else.
 //!
+//! On each end there may be TLS: its records are opened as they come and sealed as they go, between
+//! the same buffers of the loop.
+//!
 //! The engine knows no protocol. An [`Inspector`] sees the head of each frame and says how long it
 //! is, or that the session must end.
 
@@ -12,11 +15,11 @@ mod engine;
 mod frames;
 mod inspect;
 mod lane;
+mod leg;
 mod pipe;
 mod session;
 
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -25,6 +28,7 @@ use std::{fmt, io};
 
 use engine::{Command, Engine, Remote};
 pub use inspect::{Inspector, MAX_HEAD, Verdict};
+pub use leg::Leg;
 use session::Progress;
 
 /// One of the two ends of a session.
@@ -61,11 +65,12 @@ impl fmt::Display for Side {
 /// the connection limit.
 #[derive(Debug)]
 pub struct Handover<I, T> {
-    /// The client's socket, a connected stream. The engine makes it non-blocking.
-    pub client: OwnedFd,
-    /// The server's socket, likewise.
-    pub server: OwnedFd,
-    /// What the client sent that is not yet passed on: at most [`MAX_EARLY`] bytes.
+    /// The client's end. The engine makes its socket non-blocking.
+    pub client: Leg,
+    /// The server's end, likewise.
+    pub server: Leg,
+    /// What the client sent that is not yet passed on, out of its channel if it has one: at most
+    /// [`MAX_EARLY`] bytes.
     pub early: Vec<u8>,
     /// Looks at the frames.
     pub inspector: I,
@@ -96,9 +101,9 @@ pub enum End<R> {
 pub struct Summary<R> {
     /// Why it ended.
     pub end: End<R>,
-    /// Bytes passed on to the server.
+    /// Bytes passed on to the server, not counting what TLS adds.
     pub to_server: u64,
-    /// Bytes passed on to the client.
+    /// Bytes passed on to the client, likewise.
     pub to_client: u64,
     /// How long it was relayed.
     pub lasted: Duration,
@@ -247,5 +252,7 @@ impl<I: Inspector, T> Drop for Relay<I, T> {
     }
 }
 
+#[cfg(test)]
+mod secure_tests;
 #[cfg(test)]
 mod tests;

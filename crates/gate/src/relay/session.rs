@@ -8,7 +8,9 @@ use rustix::net::sockopt::socket_error;
 
 use super::inspect::Inspector;
 use super::lane::{Lane, Turn, Way, Workshop};
+use super::leg::Leg;
 use super::{End, Side, Summary};
+use crate::tls::Channel;
 
 /// What epoll said of one socket.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,8 +40,8 @@ pub(crate) enum Next<R> {
 }
 
 pub(crate) struct Session<I, T> {
-    client: OwnedFd,
-    server: OwnedFd,
+    client: Leg,
+    server: Leg,
     to_server: Lane,
     to_client: Lane,
     inspector: I,
@@ -63,8 +65,8 @@ pub(crate) struct Session<I, T> {
 
 impl<I: Inspector, T> Session<I, T> {
     pub(crate) fn new(
-        client: OwnedFd,
-        server: OwnedFd,
+        client: Leg,
+        server: Leg,
         inspector: I,
         tag: T,
         serial: u64,
@@ -90,8 +92,8 @@ impl<I: Inspector, T> Session<I, T> {
     /// The socket on one side.
     pub(crate) fn socket(&self, side: Side) -> &OwnedFd {
         match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
+            Side::Client => &self.client.socket,
+            Side::Server => &self.server.socket,
         }
     }
 
@@ -101,20 +103,20 @@ impl<I: Inspector, T> Session<I, T> {
         early: &[u8],
         workshop: &mut Workshop,
     ) -> Result<(), End<I::Refusal>> {
-        let way = Way {
+        let mut way = Way {
             side: Side::Client,
-            from: &self.client,
-            to: &self.server,
+            from: &mut self.client,
+            to: &mut self.server,
         };
         self.to_server
-            .run_early(&way, &mut self.inspector, workshop, early)
+            .run_early(&mut way, &mut self.inspector, workshop, early)
     }
 
     /// Takes note of what epoll said; the session is to have a turn afterwards.
     pub(crate) fn note(&mut self, side: Side, readiness: Readiness) -> Result<(), End<I::Refusal>> {
         if side == Side::Client && readiness.failed {
             // A client that is gone takes nothing more, so its session ends here and now.
-            let error = socket_error(&self.client).unwrap_or_else(Err);
+            let error = socket_error(&self.client.socket).unwrap_or_else(Err);
             let error = error
                 .err()
                 .map_or_else(|| io::ErrorKind::ConnectionReset.into(), Into::into);
@@ -142,7 +144,9 @@ impl<I: Inspector, T> Session<I, T> {
 
     fn try_turn(&mut self, workshop: &mut Workshop) -> Result<Next<I::Refusal>, End<I::Refusal>> {
         let requests = self.run(Side::Client, workshop)?;
+        self.answer(Side::Client, workshop)?;
         let replies = self.run(Side::Server, workshop)?;
+        self.answer(Side::Server, workshop)?;
         if self.to_server.is_finished() && self.to_client.is_finished() {
             return Ok(Next::End(self.natural_end()));
         }
@@ -161,11 +165,11 @@ impl<I: Inspector, T> Session<I, T> {
     /// client first gets what the server still sent.
     fn run(&mut self, side: Side, workshop: &mut Workshop) -> Result<Turn, End<I::Refusal>> {
         let (lane, from, to) = match side {
-            Side::Client => (&mut self.to_server, &self.client, &self.server),
-            Side::Server => (&mut self.to_client, &self.server, &self.client),
+            Side::Client => (&mut self.to_server, &mut self.client, &mut self.server),
+            Side::Server => (&mut self.to_client, &mut self.server, &mut self.client),
         };
-        let way = Way { side, from, to };
-        match lane.run(&way, &mut self.inspector, workshop) {
+        let mut way = Way { side, from, to };
+        match lane.run(&mut way, &mut self.inspector, workshop) {
             Err(End::Failed(Side::Server, error)) => {
                 self.server_error.get_or_insert(error);
                 self.to_server.discard(workshop);
@@ -176,11 +180,24 @@ impl<I: Inspector, T> Session<I, T> {
                         Ok(Turn::Unfinished)
                     }
                     // Nothing more can come from it.
-                    Side::Server => Ok(self.to_client.finish(&way)),
+                    Side::Server => Ok(self.to_client.finish(&mut way)),
                 }
             }
             other => other,
         }
+    }
+
+    /// Sends what TLS itself has to say to `side`, after what was sealed before.
+    fn answer(&mut self, side: Side, workshop: &mut Workshop) -> Result<(), End<I::Refusal>> {
+        let (lane, from, to) = match side {
+            Side::Client => (&mut self.to_client, &mut self.server, &mut self.client),
+            Side::Server => (&mut self.to_server, &mut self.client, &mut self.server),
+        };
+        if to.channel.as_ref().is_some_and(Channel::has_answer) {
+            let side = side.other();
+            lane.answer(&mut Way { side, from, to }, workshop)?;
+        }
+        Ok(())
     }
 
     fn natural_end(&mut self) -> End<I::Refusal> {

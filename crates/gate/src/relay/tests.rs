@@ -12,7 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Frames of a big-endian length in their first four bytes, which counts itself; lengths below four
 /// end the session.
-struct LengthFrames;
+pub(super) struct LengthFrames;
 
 impl Inspector for LengthFrames {
     type Refusal = String;
@@ -31,13 +31,13 @@ impl Inspector for LengthFrames {
     }
 }
 
-struct Rig {
-    relay: Relay<LengthFrames, u32>,
+pub(super) struct Rig {
+    pub(super) relay: Relay<LengthFrames, u32>,
     ends: Receiver<(u32, Summary<String>)>,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         let (sender, ends) = channel();
         let threads = NonZeroUsize::new(2).unwrap();
         let relay = Relay::start(threads, move |tag, summary| {
@@ -53,40 +53,45 @@ impl Rig {
     fn session(&self, tag: u32, early: &[u8]) -> (TcpStream, TcpStream) {
         let (client, inner_client) = connected();
         let (inner_server, server) = connected();
+        self.adopt(tag, inner_client.into(), inner_server.into(), early);
+        (client, server)
+    }
+
+    pub(super) fn adopt(&self, tag: u32, client: Leg, server: Leg, early: &[u8]) {
         let handover = Handover {
-            client: inner_client.into(),
-            server: inner_server.into(),
+            client,
+            server,
             early: early.to_vec(),
             inspector: LengthFrames,
             tag,
         };
         assert!(self.relay.hand_over(handover).is_ok());
-        (client, server)
     }
 
-    fn end(&self) -> (u32, Summary<String>) {
+    pub(super) fn end(&self) -> (u32, Summary<String>) {
         self.ends.recv_timeout(DEADLINE).expect("the session ends")
     }
 }
 
-fn connected() -> (TcpStream, TcpStream) {
+pub(super) fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (other, _) = listener.accept().unwrap();
     for stream in [&one, &other] {
+        stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
     }
     (one, other)
 }
 
-fn frame(body: &[u8]) -> Vec<u8> {
+pub(super) fn frame(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
     [&length.to_be_bytes()[..], body].concat()
 }
 
 /// Bytes that differ from place to place.
-fn pattern(len: usize) -> Vec<u8> {
+pub(super) fn pattern(len: usize) -> Vec<u8> {
     (0..len)
         .map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2])
         .collect()
