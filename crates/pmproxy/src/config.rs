@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) max_clients: usize,
     /// `admin.socket`
     pub(crate) admin_socket: Option<PathBuf>,
+    /// `counters.pdus`
+    pub(crate) count_pdus: bool,
     /// `[access]`
     pub(crate) policy: Policy,
     /// What the log should say about it.
@@ -56,6 +58,7 @@ impl Default for Config {
         Config {
             max_clients: MAX_CLIENTS,
             admin_socket: None,
+            count_pdus: true,
             policy: Policy::default(),
             remarks: Vec::new(),
         }
@@ -158,6 +161,17 @@ impl Config {
         Ok(config)
     }
 
+    /// The settings that take effect at the next start only, as far as they are others than in
+    /// `running`.
+    pub(crate) fn fixed_that_differ(&self, running: &Config) -> impl Iterator<Item = &'static str> {
+        let fixed = [
+            ("admin.socket", self.admin_socket != running.admin_socket),
+            ("counters.pdus", self.count_pdus != running.count_pdus),
+        ];
+        let differ = fixed.into_iter().filter(|(_, differs)| *differs);
+        differ.map(|(name, _)| name)
+    }
+
     fn set(
         &mut self,
         key: &str,
@@ -182,6 +196,10 @@ impl Config {
                 self.admin_socket = Some(value.into());
             }
             "admin.socket" => return refuse("admin.socket", "an absolute path"),
+            "counters.pdus" => match value.parse() {
+                Ok(count) => self.count_pdus = count,
+                Err(_) => return refuse("counters.pdus", "true or false"),
+            },
             _ if WITHOUT_EFFECT.contains(&key) => {
                 ignored.without_effect.insert(key.into());
             }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use gate::limits::Admission;
-use gate::relay::Totals;
+use gate::relay::{Side, Totals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric,
@@ -15,6 +14,8 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+
+use crate::pdu_tally::PduCounts;
 
 /// Why a client was not served, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -61,58 +62,82 @@ impl Counters {
     pub(crate) fn refuse(&self, reason: Reason) {
         self.refused.get_or_create(&Refused { reason }).inc();
     }
-
-    /// Everything that readers of the numbers see; `totals` gives those of the relay.
-    pub(crate) fn registry<F>(&self, admission: Admission, totals: F) -> Registry
-    where
-        F: Fn() -> Totals + Send + Sync + 'static,
-    {
-        let mut registry = Registry::with_prefix("pmproxy");
-        registry.register(
-            "clients",
-            "Connections taken from clients",
-            self.clients.clone(),
-        );
-        registry.register(
-            "refused",
-            "Clients that were not served, by reason",
-            self.refused.clone(),
-        );
-        registry.register_collector(Box::new(Live {
-            admission,
-            totals: Arc::new(totals),
-        }));
-        registry
-    }
 }
 
-/// Numbers that are read where they are kept.
-struct Live {
-    admission: Admission,
-    totals: Arc<dyn Fn() -> Totals + Send + Sync>,
+/// What is counted elsewhere, at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    /// Clients within the limit.
+    pub(crate) connected: usize,
+    /// What the relay has moved.
+    pub(crate) totals: Totals,
+    /// What its inspectors have counted.
+    pub(crate) pdus: PduCounts,
 }
 
-impl fmt::Debug for Live {
+/// All numbers of the daemon.
+#[derive(Clone)]
+pub(crate) struct Numbers {
+    counters: Counters,
+    read: Arc<dyn Fn() -> Reading + Send + Sync>,
+}
+
+impl fmt::Debug for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live")
-            .field("admission", &self.admission)
+        f.debug_struct("Numbers")
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }
 
-impl Collector for Live {
+impl Numbers {
+    /// Those in `counters`, and what `read` gives.
+    pub(crate) fn new<F>(counters: Counters, read: F) -> Numbers
+    where
+        F: Fn() -> Reading + Send + Sync + 'static,
+    {
+        Numbers {
+            counters,
+            read: Arc::new(read),
+        }
+    }
+
+    /// As readers of Prometheus text see them.
+    pub(crate) fn registry(&self) -> Registry {
+        let counters = &self.counters;
+        let mut registry = Registry::with_prefix("pmproxy");
+        registry.register(
+            "clients",
+            "Connections taken from clients",
+            counters.clients.clone(),
+        );
+        registry.register(
+            "refused",
+            "Clients that were not served, by reason",
+            counters.refused.clone(),
+        );
+        registry.register_collector(Box::new(self.clone()));
+        registry
+    }
+}
+
+impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let totals = (self.totals)();
+        let Reading {
+            connected,
+            totals,
+            pdus,
+        } = (self.read)();
         let gauges = [
             (
                 "connected",
                 "Clients within the limit now",
-                self.admission.clients(),
+                connected as u64,
             ),
             (
                 "sessions",
                 "Clients connected to a pmcd now",
-                clamp(totals.sessions),
+                totals.sessions,
             ),
         ];
         for (name, help, value) in gauges {
@@ -121,27 +146,38 @@ impl Collector for Live {
         }
         let help = "Bytes relayed";
         let mut bytes = encoder.encode_descriptor("bytes", help, None, MetricType::Counter)?;
-        for (direction, count) in [
-            ("to_pmcd", totals.to_server),
-            ("to_client", totals.to_client),
+        for (side, count) in [
+            (Side::Client, totals.to_server),
+            (Side::Server, totals.to_client),
         ] {
-            let label = [("direction", direction)];
+            let label = [("direction", direction(side))];
             ConstCounter::new(count).encode(bytes.encode_family(&label)?)?;
         }
         let help = "PDUs relayed";
-        let mut pdus = encoder.encode_descriptor("pdus", help, None, MetricType::Counter)?;
-        let label = [("direction", "to_pmcd")];
-        ConstCounter::new(totals.client_frames).encode(pdus.encode_family(&label)?)
+        let mut family = encoder.encode_descriptor("pdus", help, None, MetricType::Counter)?;
+        for side in [Side::Client, Side::Server] {
+            for (name, count) in pdus.from(side) {
+                let labels = [("direction", direction(side)), ("type", name)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn clamp(value: u64) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
+/// Where what comes from this side goes.
+fn direction(from: Side) -> &'static str {
+    match from {
+        Side::Client => "to_pmcd",
+        Side::Server => "to_client",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pdu_tally::PduTally;
+    use pcp_proto::PduType;
 
     #[test]
     fn the_numbers_are_written_as_prometheus_reads_them() {
@@ -152,19 +188,25 @@ mod tests {
             sessions: 3,
             to_server: 10,
             to_client: 20,
-            client_frames: 2,
         };
-        let registry = counters.registry(Admission::new(1), move || totals);
+        let tally = PduTally::default();
+        tally.count(Side::Client, PduType::FETCH);
+        let numbers = Numbers::new(counters, move || Reading {
+            connected: 4,
+            totals,
+            pdus: PduCounts::sum([&tally].into_iter()),
+        });
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        prometheus_client::encoding::text::encode(&mut text, &numbers.registry()).unwrap();
         for line in [
             "pmproxy_clients_total 1",
             "pmproxy_refused_total{reason=\"PduLength\"} 1",
-            "pmproxy_connected 0",
+            "pmproxy_connected 4",
             "pmproxy_sessions 3",
             "pmproxy_bytes_total{direction=\"to_pmcd\"} 10",
             "pmproxy_bytes_total{direction=\"to_client\"} 20",
-            "pmproxy_pdus_total{direction=\"to_pmcd\"} 2",
+            "pmproxy_pdus_total{direction=\"to_pmcd\",type=\"FETCH\"} 1",
+            "pmproxy_pdus_total{direction=\"to_client\",type=\"other\"} 0",
         ] {
             assert!(
                 text.lines().any(|each| each == line),

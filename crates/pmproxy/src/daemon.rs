@@ -23,8 +23,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Numbers, Reading};
 use crate::options::Mode;
+use crate::pdu_tally::PduCounts;
 use crate::request_ports::{RequestPorts, open_as};
 use crate::session::{Access, PcpRelay, Shared, on_end};
 use crate::settings::Settings;
@@ -224,6 +225,7 @@ impl<'a> Daemon<'a> {
             access: Access::new(settings.config.policy.clone()),
             greeting_limit: settings.connect_timeout,
             pdu_limit: settings.pdu_limit,
+            count_pdus: settings.config.count_pdus,
         });
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let relay = PcpRelay::start(cores, on_end(&shared)).context("cannot start the relay")?;
@@ -252,12 +254,7 @@ impl<'a> Daemon<'a> {
             work.spawn(self.accept_clients(port.into_listener()?));
         }
         if let Some(admin) = admin {
-            let relay = Arc::clone(&self.relay);
-            let admission = self.admission.clone();
-            let registry = self
-                .shared
-                .counters
-                .registry(admission, move || relay.totals());
+            let registry = self.numbers().registry();
             work.spawn(telemetry::serve(admin.into_listener()?, Arc::new(registry)));
         }
         let keep_stderr = self.log.path().is_none();
@@ -283,6 +280,15 @@ impl<'a> Daemon<'a> {
         }
         tracing::info!("pmproxy Shutdown");
         Ok(())
+    }
+
+    fn numbers(&self) -> Numbers {
+        let (relay, admission) = (Arc::clone(&self.relay), self.admission.clone());
+        Numbers::new(self.shared.counters.clone(), move || Reading {
+            connected: admission.clients(),
+            totals: relay.totals(),
+            pdus: PduCounts::sum(relay.tallies()),
+        })
     }
 
     fn accept_clients(&self, listener: Listener) -> impl Future<Output = ()> + Send + use<> {
@@ -326,8 +332,8 @@ impl<'a> Daemon<'a> {
                 }
                 self.admission.set_limit(self.limit.of(config.max_clients));
                 self.shared.access.replace(&config.policy);
-                if config.admin_socket != self.settings.config.admin_socket {
-                    tracing::warn!("admin.socket stays as it is until pmproxy is started again");
+                for setting in config.fixed_that_differ(&self.settings.config) {
+                    tracing::warn!("{setting} stays as it is until pmproxy is started again");
                 }
             }
             Err(error) => {

@@ -1,18 +1,33 @@
-//! Looks at the heads of PDUs as they pass: holds clients to the limit on lengths, and stops looking
-//! when TLS begins.
+//! Looks at the heads of PDUs as they pass: holds clients to the limit on lengths, counts PDUs by
+//! type, and stops looking when TLS begins.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use gate::dial::Turn;
 use gate::relay::{Inspector, Side, Verdict};
 use pcp_proto::{Creds, Features, LengthError, PduHeader, PduLimit, PduType};
 
-/// Watches what one client sends. What pmcd sends is not looked at: it comes from the host that the
-/// client chose, and is as long as the answer is.
+use crate::pdu_tally::PduTally;
+
+/// Watches one session. What pmcd sends is only counted: it comes from the host that the client
+/// chose, and is as long as the answer is.
 #[derive(Debug)]
 pub(crate) struct PduInspector {
     limit: PduLimit,
     credentials: Credentials,
     /// Lasts until pmcd has greeted the client.
     turn: Turn,
+    counting: Counting,
+}
+
+/// Whether the session's PDUs are counted.
+#[derive(Debug)]
+enum Counting {
+    Off,
+    /// Once the session is in a loop of the relay.
+    Wanted,
+    In(Arc<PduTally>),
 }
 
 /// How far the client is with asking for a secure channel.
@@ -33,12 +48,32 @@ const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
 /// The length and the type of a PDU.
 const LENGTH_AND_TYPE: usize = 8;
 
+/// A reply whose first byte is this or more is no PDU, or one of 256 MiB: every TLS record begins
+/// so, and every text. It is passed on at once, so that a server which speaks something else is not
+/// kept waiting for the rest of a head.
+const NO_LENGTH: u8 = 0x10;
+
+/// What the type of a PDU can be; a newer pmcd may have more of them than have names here.
+const TYPES: RangeInclusive<u32> = PduType::ERROR.0..=0x70ff;
+
 impl PduInspector {
-    pub(crate) fn new(limit: PduLimit, turn: Turn) -> PduInspector {
+    /// Counts PDUs if `counted`; otherwise it looks at replies no longer than it has to.
+    pub(crate) fn new(limit: PduLimit, turn: Turn, counted: bool) -> PduInspector {
         PduInspector {
             limit,
             credentials: Credentials::Awaited,
             turn,
+            counting: if counted {
+                Counting::Wanted
+            } else {
+                Counting::Off
+            },
+        }
+    }
+
+    fn count(&self, side: Side, pdu_type: PduType) {
+        if let Counting::In(tally) = &self.counting {
+            tally.count(side, pdu_type);
         }
     }
 
@@ -53,24 +88,45 @@ impl PduInspector {
             Ok(length) => length,
             Err(error) => return Verdict::End(error),
         };
-        if self.credentials == Credentials::Awaited {
-            let wanted = match pdu_type(head) {
-                None => LENGTH_AND_TYPE,
-                Some(PduType::CREDS) => Creds::HEAD.min(length as usize),
-                Some(_) => 0,
-            };
+        let awaiting_creds = self.credentials == Credentials::Awaited;
+        if !awaiting_creds && matches!(self.counting, Counting::Off) {
+            return Verdict::Pass(length.into());
+        }
+        let Some(pdu_type) = pdu_type(head) else {
+            return Verdict::Want(LENGTH_AND_TYPE);
+        };
+        if awaiting_creds && pdu_type == PduType::CREDS {
+            let wanted = Creds::HEAD.min(length as usize);
             if head.len() < wanted {
                 return Verdict::Want(wanted);
             }
-            if pdu_type(head) == Some(PduType::CREDS) {
-                let secure = Creds::asks_for(head, Features::SECURE);
-                self.credentials = if secure {
-                    Credentials::Secure
-                } else {
-                    Credentials::Plain
-                };
-            }
+            let secure = Creds::asks_for(head, Features::SECURE);
+            self.credentials = if secure {
+                Credentials::Secure
+            } else {
+                Credentials::Plain
+            };
         }
+        self.count(Side::Client, pdu_type);
+        Verdict::Pass(length.into())
+    }
+
+    fn inspect_reply(&mut self, head: &[u8]) -> Verdict<LengthError> {
+        let Some(&first) = head.first() else {
+            return Verdict::Want(1);
+        };
+        self.turn = Turn::default();
+        if matches!(self.counting, Counting::Off) || first >= NO_LENGTH {
+            return Verdict::PassAll;
+        }
+        let (Some(length), Some(pdu_type)) = (head.first_chunk::<4>(), pdu_type(head)) else {
+            return Verdict::Want(LENGTH_AND_TYPE);
+        };
+        let length = u32::from_be_bytes(*length);
+        if (length as usize) < PduHeader::SIZE || !TYPES.contains(&pdu_type.0) {
+            return Verdict::PassAll;
+        }
+        self.count(Side::Server, pdu_type);
         Verdict::Pass(length.into())
     }
 }
@@ -82,15 +138,18 @@ fn pdu_type(head: &[u8]) -> Option<PduType> {
 
 impl Inspector for PduInspector {
     type Refusal = LengthError;
+    type Tally = PduTally;
+
+    fn enter(&mut self, tally: &Arc<PduTally>) {
+        if matches!(self.counting, Counting::Wanted) {
+            self.counting = Counting::In(Arc::clone(tally));
+        }
+    }
 
     fn inspect(&mut self, side: Side, head: &[u8]) -> Verdict<LengthError> {
         match side {
             Side::Client => self.inspect_request(head),
-            Side::Server if head.is_empty() => Verdict::Want(1),
-            Side::Server => {
-                self.turn = Turn::default();
-                Verdict::PassAll
-            }
+            Side::Server => self.inspect_reply(head),
         }
     }
 }
@@ -100,10 +159,32 @@ const _: () = assert!(Creds::HEAD <= gate::relay::MAX_HEAD && PduHeader::SIZE >=
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pdu_tally::PduCounts;
     use pcp_proto::{Pdu, VersionCred};
 
+    /// One that looks no further than it has to.
     fn inspector() -> PduInspector {
-        PduInspector::new(PduLimit::DEFAULT, Turn::default())
+        PduInspector::new(PduLimit::DEFAULT, Turn::default(), false)
+    }
+
+    /// One that counts, and its tally.
+    fn counting() -> (PduInspector, Arc<PduTally>) {
+        let (mut inspector, tally) = (
+            PduInspector::new(PduLimit::DEFAULT, Turn::default(), true),
+            Arc::default(),
+        );
+        inspector.enter(&tally);
+        (inspector, tally)
+    }
+
+    /// What was counted.
+    fn counts(tally: &PduTally, side: Side) -> Vec<(&'static str, u64)> {
+        let counts = PduCounts::sum([tally].into_iter());
+        counts.from(side).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn head(length: u32, pdu_type: u32) -> Vec<u8> {
+        [length.to_be_bytes(), pdu_type.to_be_bytes(), [0; 4]].concat()
     }
 
     fn creds(features: Features) -> Vec<u8> {
@@ -183,9 +264,57 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_not_looked_at_beyond_the_first_byte() {
+    fn without_counting_answers_are_not_looked_at_beyond_the_first_byte() {
         let mut inspector = inspector();
         assert_eq!(inspector.inspect(Side::Server, &[]), Verdict::Want(1));
         assert_eq!(inspector.inspect(Side::Server, &[0]), Verdict::PassAll);
+    }
+
+    #[test]
+    fn requests_are_counted_once_by_their_type() {
+        let (mut inspector, tally) = counting();
+        let creds = creds(Features::HIGHRES);
+        assert_eq!(see(&mut inspector, &creds[..12]), Verdict::Want(20));
+        assert_eq!(see(&mut inspector, &creds), Verdict::Pass(20));
+        let fetch = head(28, PduType::FETCH.0);
+        assert_eq!(see(&mut inspector, &fetch[..4]), Verdict::Want(8));
+        for _ in 0..2 {
+            assert_eq!(see(&mut inspector, &fetch), Verdict::Pass(28));
+        }
+        assert!(matches!(
+            see(&mut inspector, &head(11, 0x7003)),
+            Verdict::End(_)
+        ));
+        assert_eq!(counts(&tally, Side::Client), [("FETCH", 2), ("CREDS", 1)]);
+        assert_eq!(counts(&tally, Side::Server), []);
+    }
+
+    #[test]
+    fn answers_of_any_length_are_counted_by_their_type() {
+        let (mut inspector, tally) = counting();
+        let mut see = |head: &[u8]| inspector.inspect(Side::Server, head);
+        let result = head(0x0fff_ffff, PduType::RESULT.0);
+        assert_eq!(see(&[]), Verdict::Want(1));
+        assert_eq!(see(&result[..1]), Verdict::Want(8));
+        assert_eq!(see(&result), Verdict::Pass(0x0fff_ffff));
+        assert_eq!(see(&head(20, 0x70fe)), Verdict::Pass(20));
+        assert_eq!(counts(&tally, Side::Server), [("RESULT", 1), ("other", 1)]);
+    }
+
+    #[test]
+    fn what_a_server_sends_that_is_no_pdu_passes_at_once_and_uncounted() {
+        let tls = [0x16, 0x03, 0x03, 0x00, 0x7a];
+        for other in [
+            &tls[..],
+            b"H",
+            &head(11, 0x7001),
+            &head(20, 0x7100),
+            &head(20, 0),
+        ] {
+            let (mut inspector, tally) = counting();
+            let verdict = inspector.inspect(Side::Server, other);
+            assert_eq!(verdict, Verdict::PassAll, "{other:?}");
+            assert_eq!(counts(&tally, Side::Server), []);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod daemon;
 mod fatal;
 mod inspector;
 mod options;
+mod pdu_tally;
 mod request_ports;
 mod session;
 mod settings;

@@ -144,6 +144,8 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) greeting_limit: Duration,
     pub(crate) pdu_limit: PduLimit,
+    /// Whether PDUs are counted by type.
+    pub(crate) count_pdus: bool,
 }
 
 impl Shared {
@@ -224,7 +226,7 @@ impl Shared {
             client: client.into_fd()?.into(),
             server: Stream::Tcp(server).into_fd()?.into(),
             early,
-            inspector: PduInspector::new(self.pdu_limit, turn),
+            inspector: PduInspector::new(self.pdu_limit, turn, self.count_pdus),
             tag,
         };
         relay

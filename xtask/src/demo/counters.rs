@@ -83,7 +83,9 @@ pmproxy_refused_total{reason=\"Full\"} 3
 pmproxy_refused_total{reason=\"Left\"} 1
 pmproxy_bytes_total{direction=\"to_pmcd\"} 2048
 pmproxy_bytes_total{direction=\"to_client\"} 100
-pmproxy_pdus_total{direction=\"to_pmcd\"} 42
+pmproxy_pdus_total{direction=\"to_pmcd\",type=\"FETCH\"} 40
+pmproxy_pdus_total{direction=\"to_pmcd\",type=\"CREDS\"} 2
+pmproxy_pdus_total{direction=\"to_client\",type=\"RESULT\"} 7
 # EOF
 ";
 

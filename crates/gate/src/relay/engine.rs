@@ -15,12 +15,13 @@ use slab::Slab;
 use super::inspect::Inspector;
 use super::lane::Workshop;
 use super::session::{Next, Readiness, Session, make_nonblocking};
+use super::survey::Survey;
 use super::{End, HALF_CLOSE_GRACE, Handover, LoopCounters, Side, Summary};
 
 /// What the other threads tell a loop.
-#[derive(Debug)]
 pub(crate) enum Command<I, T> {
     Adopt(Handover<I, T>),
+    Survey(Survey<T>),
     Stop,
 }
 
@@ -52,6 +53,7 @@ pub(crate) struct Engine<I: Inspector, T, F> {
     poll: Poll,
     commands: Receiver<Command<I, T>>,
     counters: Arc<LoopCounters>,
+    tally: Arc<I::Tally>,
     on_end: F,
     workshop: Workshop,
     sessions: Slab<Session<I, T>>,
@@ -78,7 +80,11 @@ where
     I: Inspector,
     F: Fn(T, Summary<I::Refusal>),
 {
-    pub(crate) fn new(counters: Arc<LoopCounters>, on_end: F) -> io::Result<(Self, Remote<I, T>)> {
+    pub(crate) fn new(
+        counters: Arc<LoopCounters>,
+        tally: Arc<I::Tally>,
+        on_end: F,
+    ) -> io::Result<(Self, Remote<I, T>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let (sender, commands) = channel();
@@ -86,6 +92,7 @@ where
             poll,
             commands,
             counters,
+            tally,
             on_end,
             workshop: Workshop::new()?,
             sessions: Slab::new(),
@@ -144,6 +151,9 @@ where
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Adopt(handover) => self.adopt(handover),
+                Command::Survey(look) => {
+                    look(&mut self.sessions.iter().map(|(_, session)| session.moved()));
+                }
                 Command::Stop => self.stopping = true,
             }
         }
@@ -154,9 +164,10 @@ where
             client,
             server,
             early,
-            inspector,
+            mut inspector,
             tag,
         } = handover;
+        inspector.enter(&self.tally);
         let entry = self.sessions.vacant_entry();
         let key = entry.key();
         let serial = self.next_serial;

@@ -180,6 +180,7 @@ mod tests {
 
     impl Inspector for ByteFrames {
         type Refusal = &'static str;
+        type Tally = ();
 
         fn inspect(&mut self, _side: Side, head: &[u8]) -> Verdict<&'static str> {
             match head {

@@ -1,6 +1,7 @@
 //! The seam between the engine and a protocol: who looks at the heads of frames.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::Side;
 
@@ -28,6 +29,14 @@ pub enum Verdict<R> {
 pub trait Inspector: Send + 'static {
     /// Why this inspector ends sessions.
     type Refusal: fmt::Display + Send + 'static;
+
+    /// What all inspectors of one loop count together; `()` for nothing. Only the loop's own thread
+    /// writes it, so that atomics that are loaded and stored do: counting needs no locks and costs
+    /// no traffic between cores. [`Relay::tallies`](super::Relay::tallies) gives those of all loops.
+    type Tally: Default + Send + Sync + 'static;
+
+    /// The session enters a loop, whose tally this is. Called once, before the first look.
+    fn enter(&mut self, _tally: &Arc<Self::Tally>) {}
 
     /// Judges the frame from `side` that starts with `head`: all bytes of it that have come, up to
     /// [`MAX_HEAD`].

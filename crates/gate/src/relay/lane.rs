@@ -535,6 +535,7 @@ mod tests {
 
     impl Inspector for NoFrames {
         type Refusal = String;
+        type Tally = ();
 
         fn inspect(&mut self, _side: Side, _head: &[u8]) -> Verdict<String> {
             Verdict::PassAll

@@ -18,6 +18,7 @@ mod lane;
 mod leg;
 mod pipe;
 mod session;
+mod survey;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use engine::{Command, Engine, Remote};
 pub use inspect::{Inspector, MAX_HEAD, Verdict};
 pub use leg::Leg;
 use session::Progress;
+pub use survey::Moved;
 
 /// One of the two ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +122,6 @@ pub(crate) struct LoopCounters {
     sessions: AtomicU64,
     to_server: AtomicU64,
     to_client: AtomicU64,
-    client_frames: AtomicU64,
 }
 
 impl LoopCounters {
@@ -138,7 +139,6 @@ impl LoopCounters {
         };
         add(&self.to_server, progress.to_server);
         add(&self.to_client, progress.to_client);
-        add(&self.client_frames, progress.client_frames);
     }
 }
 
@@ -151,15 +151,14 @@ pub struct Totals {
     pub to_server: u64,
     /// Bytes passed on to clients.
     pub to_client: u64,
-    /// Frames from clients whose heads were seen.
-    pub client_frames: u64,
 }
 
-struct Loop<I, T> {
+struct Loop<I: Inspector, T> {
     remote: Remote<I, T>,
     /// Sessions given to this loop and not yet ended.
     load: Arc<AtomicU64>,
     counters: Arc<LoopCounters>,
+    tally: Arc<I::Tally>,
 }
 
 /// A running engine. Dropping it ends all sessions.
@@ -184,6 +183,7 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
         };
         for number in 0..threads.get() {
             let counters = Arc::new(LoopCounters::default());
+            let tally = Arc::new(I::Tally::default());
             let load = Arc::new(AtomicU64::new(0));
             let ended = ended.clone();
             let done = Arc::clone(&load);
@@ -191,7 +191,7 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
                 done.fetch_sub(1, Ordering::Relaxed);
                 ended(tag, summary);
             };
-            let (engine, remote) = Engine::new(Arc::clone(&counters), on_end)?;
+            let (engine, remote) = Engine::new(Arc::clone(&counters), Arc::clone(&tally), on_end)?;
             let name = format!("relay-{number}");
             let thread = std::thread::Builder::new()
                 .name(name)
@@ -200,6 +200,7 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
                 remote,
                 load,
                 counters,
+                tally,
             });
             relay.threads.push(thread);
         }
@@ -221,7 +222,7 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
         chosen.load.fetch_add(1, Ordering::Relaxed);
         match chosen.remote.send(Command::Adopt(handover)) {
             Err(Command::Adopt(refused)) => Err(refused),
-            Ok(()) | Err(Command::Stop) => Ok(()),
+            Ok(()) | Err(Command::Stop | Command::Survey(_)) => Ok(()),
         }
     }
 
@@ -232,9 +233,13 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
             sum.sessions += read(&each.counters.sessions);
             sum.to_server += read(&each.counters.to_server);
             sum.to_client += read(&each.counters.to_client);
-            sum.client_frames += read(&each.counters.client_frames);
             sum
         })
+    }
+
+    /// What the inspectors of each loop have counted.
+    pub fn tallies(&self) -> impl Iterator<Item = &I::Tally> {
+        self.loops.iter().map(|each| &*each.tally)
     }
 }
 

@@ -191,7 +191,6 @@ fn bytes_pass_between_legs_of_either_kind_and_early_ones_come_first() {
             "{summary:?}"
         );
         assert_eq!((summary.to_server, summary.to_client), (17, 6));
-        assert_eq!(rig.relay.totals().client_frames, 2);
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::net::sockopt::socket_error;
 use super::inspect::Inspector;
 use super::lane::{Lane, Turn, Way, Workshop};
 use super::leg::Leg;
-use super::{End, Side, Summary};
+use super::{End, Moved, Side, Summary};
 use crate::tls::Channel;
 
 /// What epoll said of one socket.
@@ -20,12 +20,11 @@ pub(crate) struct Readiness {
     pub(crate) failed: bool,
 }
 
-/// Bytes and frames that have passed.
+/// Bytes that have passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) to_server: u64,
     pub(crate) to_client: u64,
-    pub(crate) client_frames: u64,
 }
 
 /// What the engine is to do with a session after its turn.
@@ -222,18 +221,28 @@ impl<I: Inspector, T> Session<I, T> {
         self.to_server.passed.wrapping_add(self.to_client.passed)
     }
 
+    /// Whose session it is, and what has passed so far.
+    pub(crate) fn moved(&self) -> (&T, Moved) {
+        let moved = Moved {
+            to_server: self.to_server.passed,
+            to_client: self.to_client.passed,
+            client_frames: self.to_server.frame_count,
+            server_frames: self.to_client.frame_count,
+            lasted: self.started.elapsed(),
+        };
+        (&self.tag, moved)
+    }
+
     /// What has passed since this was last asked.
     pub(crate) fn take_progress(&mut self) -> Progress {
         let now = Progress {
             to_server: self.to_server.passed,
             to_client: self.to_client.passed,
-            client_frames: self.to_server.frame_count,
         };
         let before = std::mem::replace(&mut self.reported, now);
         Progress {
             to_server: now.to_server - before.to_server,
             to_client: now.to_client - before.to_client,
-            client_frames: now.client_frames - before.client_frames,
         }
     }
 

@@ -11,11 +11,17 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Frames of a big-endian length in their first four bytes, which counts itself; lengths below four
-/// end the session.
-pub(super) struct LengthFrames;
+/// end the session. Those of clients are counted.
+#[derive(Default)]
+pub(super) struct LengthFrames(Arc<AtomicU64>);
 
 impl Inspector for LengthFrames {
     type Refusal = String;
+    type Tally = AtomicU64;
+
+    fn enter(&mut self, tally: &Arc<AtomicU64>) {
+        self.0 = Arc::clone(tally);
+    }
 
     fn inspect(&mut self, side: Side, head: &[u8]) -> Verdict<String> {
         match (
@@ -26,7 +32,11 @@ impl Inspector for LengthFrames {
             (Side::Server, _) => Verdict::PassAll,
             (Side::Client, None) => Verdict::Want(4),
             (Side::Client, Some(length @ 0..4)) => Verdict::End(format!("length {length}")),
-            (Side::Client, Some(length)) => Verdict::Pass(length.into()),
+            (Side::Client, Some(length)) => {
+                let count = self.0.load(Ordering::Relaxed) + 1;
+                self.0.store(count, Ordering::Relaxed);
+                Verdict::Pass(length.into())
+            }
         }
     }
 }
@@ -62,7 +72,7 @@ impl Rig {
             client,
             server,
             early: early.to_vec(),
-            inspector: LengthFrames,
+            inspector: LengthFrames::default(),
             tag,
         };
         assert!(self.relay.hand_over(handover).is_ok());
@@ -141,9 +151,39 @@ fn bytes_pass_in_both_directions_and_early_ones_come_first() {
         sessions: 0,
         to_server: 17,
         to_client: 6,
-        client_frames: 2,
     };
     assert_eq!(rig.relay.totals(), totals);
+    let counts = rig
+        .relay
+        .tallies()
+        .map(|tally| tally.load(Ordering::Relaxed));
+    assert_eq!(counts.sum::<u64>(), 2);
+}
+
+#[tokio::test]
+async fn a_survey_tells_what_each_session_has_moved() {
+    let rig = Rig::new();
+    assert_eq!(rig.relay.survey(|tag, _| *tag).await, []);
+    let sessions: Vec<_> = (1..=3u8).map(|tag| rig.session(tag.into(), b"")).collect();
+    for (number, (client, server)) in sessions.iter().enumerate() {
+        let (mut to_server, mut to_client) = (client, server);
+        for _ in 0..=number {
+            to_server.write_all(&frame(b"ask")).unwrap();
+        }
+        to_client.write_all(b"answer").unwrap();
+        read_exactly(server, 7 * (number + 1));
+        read_exactly(client, 6);
+    }
+    let note =
+        |tag: &u32, moved: Moved| (*tag, moved.to_server, moved.client_frames, moved.to_client);
+    let mut notes = rig.relay.survey(note).await;
+    notes.sort_unstable();
+    assert_eq!(notes, [(1, 7, 1, 6), (2, 14, 2, 6), (3, 21, 3, 6)]);
+    drop(sessions);
+    for _ in 0..3 {
+        rig.end();
+    }
+    assert_eq!(rig.relay.survey(|tag, _| *tag).await, []);
 }
 
 #[test]

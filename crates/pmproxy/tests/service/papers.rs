@@ -11,6 +11,9 @@ const MANUAL: &str = include_str!("../../../../dist/man/pmproxy.1");
 const CONFIGURATION: &str = include_str!("../../../../dist/pmproxy/pmproxy.conf");
 const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 
+/// Every setting of the section [pmproxy].
+const SETTINGS: [&str; 3] = ["clients.max", "admin.socket", "counters.pdus"];
+
 /// The words of a text that are options.
 fn options_in<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let is_option = |word: &&str| {
@@ -58,7 +61,7 @@ fn the_manual_page_has_every_variable_and_setting() {
         include_str!("../../../pcp-env/src/timeout.rs"),
         include_str!("../../../gate/src/lifecycle/manager.rs"),
     );
-    let mut sought = BTreeSet::from(["clients.max", "admin.socket"]);
+    let mut sought = BTreeSet::from(SETTINGS);
     // Tests in the sources come last, and may name any.
     let strings = sources.split('"').skip(1).step_by(2);
     let is_variable = |text: &&str| {
@@ -97,7 +100,7 @@ fn the_default_configuration_is_accepted_as_it_is_and_with_every_setting_in_forc
             _ => format!("{line}\n"),
         })
         .collect();
-    for name in ["clients.max", "admin.socket"] {
+    for name in SETTINGS {
         assert!(
             in_force.contains(&format!("\n{name} = ")),
             "{name} is missing"
