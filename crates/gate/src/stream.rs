@@ -57,6 +57,15 @@ pub enum Origin {
 }
 
 impl Peer {
+    /// Whether it is on this machine, as far as the connection tells: on a unix socket, or with a
+    /// loopback address.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Peer::Unix { .. } => true,
+            Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        }
+    }
+
     /// Whom to count this peer with.
     pub fn origin(&self) -> Origin {
         match self {

@@ -36,6 +36,15 @@ impl Creds {
     }
 }
 
+impl Creds {
+    /// The features that the CREDS PDU asks for with its first credential; none if it has none.
+    pub fn features(&self) -> Features {
+        self.versions
+            .first()
+            .map_or(Features::default(), |cred| cred.features)
+    }
+}
+
 impl VersionCred {
     fn decode(reader: &mut Reader<'_>) -> Result<Option<VersionCred>, DecodeError> {
         let kind = reader.u8("credential type")?;

@@ -37,8 +37,12 @@ impl Status {
     pub const CONNECTION_LIMIT: Status = Status(-BASE - 43);
     /// The name is not a leaf of the metric name space (`PM_ERR_NONLEAF`).
     pub const NONLEAF: Status = Status(-BASE - 49);
+    /// A certificate of the client is required (`PM_ERR_NEEDCLIENTCERT`).
+    pub const NEED_CLIENT_CERTIFICATE: Status = Status(-BASE - 63);
     /// There are no labels (`PM_ERR_NOLABELS`).
     pub const NO_LABELS: Status = Status(-BASE - 65);
+    /// TLS failed (`PM_ERR_TLS`).
+    pub const TLS: Status = Status(-BASE - 69);
     /// A list has too few elements (`PM_ERR_TOOSMALL`).
     pub const TOO_SMALL: Status = Status(-BASE - 98);
     /// The answer would be too large (`PM_ERR_TOOBIG`).
@@ -73,7 +77,9 @@ impl fmt::Display for Status {
             Status::PERMISSION => f.write_str("not permitted"),
             Status::CONNECTION_LIMIT => f.write_str("connection limit reached"),
             Status::NONLEAF => f.write_str("not a leaf of the metric name space"),
+            Status::NEED_CLIENT_CERTIFICATE => f.write_str("a client certificate is required"),
             Status::NO_LABELS => f.write_str("no labels"),
+            Status::TLS => f.write_str("TLS failed"),
             Status::TOO_SMALL => f.write_str("a list has too few elements"),
             Status::TOO_BIG => f.write_str("the answer would be too large"),
             Status::NOT_IMPLEMENTED => f.write_str("not implemented"),

@@ -41,14 +41,6 @@ impl Client {
         }
     }
 
-    /// Whether it is on this machine, as far as the connection tells.
-    fn is_local(&self) -> bool {
-        match self.peer {
-            Peer::Unix { .. } => true,
-            Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        }
-    }
-
     fn has_uid(&self, wanted: u32) -> bool {
         matches!(self.peer, Peer::Unix { uid, .. } if uid == wanted)
     }
@@ -105,7 +97,7 @@ impl ClientPattern {
     pub(super) fn matches(&self, client: &Client, hopeful: bool) -> bool {
         match self {
             ClientPattern::Any => true,
-            ClientPattern::Local => client.is_local(),
+            ClientPattern::Local => client.peer.is_local(),
             ClientPattern::Network(network) => {
                 matches!(client.peer, Peer::Tcp(address) if network.contains(address.ip()))
             }

@@ -6,6 +6,8 @@
 
 mod channel;
 mod handshake;
+mod link;
 
 pub use channel::{Channel, Opened};
 pub use handshake::{SecureStream, accept, connect};
+pub use link::Link;
