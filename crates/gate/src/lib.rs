@@ -3,7 +3,7 @@
 //!
 //! The way of a connection: [`listen`] takes it, [`limits`] finds room for it, the daemon's own
 //! session reads who asks for what, [`policy`] says whether it may, [`dial`] reaches the server, and
-//! [`relay`] carries the bytes. Around it, [`lifecycle`] makes the process a daemon and ends it,
+//! [`relay`] carries the bytes; [`tls`] secures them. Around it, [`lifecycle`] makes the process a daemon and ends it,
 //! [`advertise`] lets clients find it, and [`telemetry`] tells others what it has done.
 
 #![forbid(unsafe_code)]

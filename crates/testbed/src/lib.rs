@@ -40,7 +40,7 @@ mod scratch;
 mod stub;
 mod wire;
 
-pub use authority::{Authority, Certificate};
+pub use authority::{Authority, Certificate, Draft, SanType};
 pub use client::{Client, Finished, Running};
 pub use daemon::Daemon;
 pub use eventually::{PATIENCE, eventually, eventually_some};

@@ -1,13 +1,38 @@
-//! Secure channels: TLS in front of a session and behind it, by rustls. It knows no protocol inside
-//! the channel.
+//! Secure channels, by rustls: the certificates that a daemon shows, the authorities that it trusts,
+//! the handshakes, and what stays of them in a session. It knows no protocol inside the channel, and
+//! no configuration file either.
 //!
-//! A handshake is made in the runtime, by [`accept`] or [`connect`]; what comes of it is a stream for
-//! as long as a session's opening words are exchanged, and then a [`Channel`] on a leg of the relay.
+//! - [`Identity`] is a certificate chain with its private key, [`Authorities`] are those whose
+//!   certificates are trusted, and [`Ciphers`] are the cipher suites that may be used, in OpenSSL's
+//!   notation.
+//! - [`server_config`] and [`client_config`] make rustls configurations of them. Nothing but what
+//!   was configured is trusted: the system's own authorities never are.
+//! - [`accept`] and [`connect`] make a handshake in the runtime. A session's first words then go over
+//!   a [`Link`]; after them its bytes go to the relay, which keeps a [`Channel`] for them.
+//! - [`names`] tells who a peer is by its certificate, [`explain`] why a handshake failed.
 
+mod authorities;
+mod certificate;
 mod channel;
+mod ciphers;
+mod config;
+mod error;
+mod explain;
+mod file;
 mod handshake;
+mod identity;
 mod link;
+#[cfg(test)]
+mod tests;
+mod verifier;
 
+pub use authorities::Authorities;
+pub use certificate::{EXPIRY_WARNING, names};
 pub use channel::{Channel, Opened};
+pub use ciphers::Ciphers;
+pub use config::{ClientCertificates, Tolerance, client_config, server_config};
+pub use error::{TlsError, TlsProblem};
+pub use explain::explain;
 pub use handshake::{SecureStream, accept, connect};
+pub use identity::Identity;
 pub use link::Link;

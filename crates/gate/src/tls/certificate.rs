@@ -1,0 +1,136 @@
+//! What a certificate says: whose it is, its names, and how long it is valid.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use x509_cert::certificate::{CertificateInner, Raw};
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::{self, Decode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
+
+/// How long before its end a certificate is warned about.
+pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The attribute type of a common name (RFC 4519, section 2.3).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// The names of a certificate (in DER) for an access policy: all its common names, then its
+/// alternative names, which may be host names, addresses, e-mail addresses and URIs. Whoever
+/// issued it vouches for them, so it must have been verified. One that cannot be understood has
+/// none.
+pub fn names(certificate: &[u8]) -> Vec<String> {
+    let Ok(certificate) = Certificate::parse(certificate) else {
+        return Vec::new();
+    };
+    let mut names = certificate.common_names();
+    for name in certificate.alternative_names() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// A certificate in the form that tolerates what others have got wrong.
+pub(super) struct Certificate(CertificateInner<Raw>);
+
+impl Certificate {
+    pub(super) fn parse(der: &[u8]) -> Result<Certificate, der::Error> {
+        CertificateInner::from_der(der).map(Certificate)
+    }
+
+    /// The distinguished name, as in RFC 4514, fit for a log line.
+    pub(super) fn subject(&self) -> String {
+        let subject = self.0.tbs_certificate().subject().to_string();
+        subject.chars().flat_map(shown).collect()
+    }
+
+    /// It says that it issued itself.
+    pub(super) fn is_self_issued(&self) -> bool {
+        let certificate = self.0.tbs_certificate();
+        certificate.subject() == certificate.issuer()
+    }
+
+    /// Since when it is valid, counted from 1970.
+    pub(super) fn begins(&self) -> Duration {
+        let validity = self.0.tbs_certificate().validity();
+        validity.not_before.to_unix_duration()
+    }
+
+    /// Until when it is valid, counted from 1970.
+    pub(super) fn ends(&self) -> Duration {
+        let validity = self.0.tbs_certificate().validity();
+        validity.not_after.to_unix_duration()
+    }
+
+    fn common_names(&self) -> Vec<String> {
+        let subject = self.0.tbs_certificate().subject();
+        subject
+            .iter()
+            .filter(|attribute| attribute.oid == COMMON_NAME)
+            .filter_map(|attribute| DirectoryString::try_from(&attribute.value).ok())
+            .map(|name| name.value().into_owned())
+            .collect()
+    }
+
+    fn alternative_names(&self) -> Vec<String> {
+        let found = self.0.tbs_certificate().get_extension::<SubjectAltName>();
+        let names = found.ok().flatten().map(|(_, names)| names.0);
+        let names = names.unwrap_or_default();
+        names.iter().filter_map(text_of).collect()
+    }
+}
+
+fn text_of(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(text)
+        | GeneralName::Rfc822Name(text)
+        | GeneralName::UniformResourceIdentifier(text) => Some(text.to_string()),
+        GeneralName::IpAddress(octets) => {
+            let octets = octets.as_bytes();
+            let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+            let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
+            v4.or(v6).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// Control characters must not reach a terminal or forge a log line.
+fn shown(character: char) -> impl Iterator<Item = char> {
+    let escaped = character
+        .is_control()
+        .then(|| character.escape_default())
+        .into_iter()
+        .flatten();
+    let itself = (!character.is_control()).then_some(character);
+    escaped.chain(itself)
+}
+
+/// A point in time, counted from 1970, for a message.
+pub(super) fn shown_time(since_1970: Duration) -> String {
+    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    match Timestamp::from_second(seconds) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => "a time beyond reckoning".into(),
+    }
+}
+
+/// Now, counted from 1970.
+pub(super) fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// A time span for a message, in the unit that suits it.
+pub(super) fn shown_span(span: Duration) -> String {
+    let (hours, days) = (span.as_secs() / 3600, span.as_secs() / 86400);
+    match (days, hours) {
+        (2.., _) => format!("{days} days"),
+        (_, 2..) => format!("{hours} hours"),
+        _ => format!("{} minutes", span.as_secs() / 60),
+    }
+}
