@@ -36,3 +36,4 @@ pub use explain::explain;
 pub use handshake::{SecureStream, accept, connect};
 pub use identity::Identity;
 pub use link::Link;
+pub use rustls::{ClientConfig, ServerConfig};
