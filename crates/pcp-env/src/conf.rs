@@ -15,6 +15,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("PCP_LOG_DIR", "/var/log/pcp"),
     ("PCP_RUN_DIR", "/run/pcp"),
     ("PCP_SYSCONF_DIR", "/etc/pcp"),
+    ("PCP_TLSCONF_PATH", "/etc/pcp/tls.conf"),
     ("PCP_USER", "pcp"),
 ];
 
@@ -107,6 +108,11 @@ impl Environment {
                     .find(|(known, _)| *known == name)
                     .map(|(_, value)| (*value).into())
             })
+    }
+
+    /// Whether the process has a variable, be it empty. `pcp.conf` does not count.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.process.contains_key(name)
     }
 
     /// A variable as a path.

@@ -15,15 +15,21 @@ use pcp_proto::greeting::{Target, parse_target};
 
 use crate::config::Config;
 use crate::options::{Options, Question};
-use crate::settings::ConfigSource;
+use crate::settings::{ConfigSource, account, certificates};
 
 /// What is found, to be shown, and whether it is well: the configuration can be used, and the
 /// client in question would be connected.
 pub(crate) fn run(options: Options, environment: &Environment) -> Result<(String, bool)> {
-    let source = ConfigSource::find(options.config, environment)?;
+    let source = ConfigSource::find(options.config.clone(), environment)?;
     let config = source.read()?;
+    let mut remarks = config.remarks.clone();
+    let user = options.user.as_deref();
+    let account = account(options.mode, user, environment, &mut remarks)?;
+    let (certificates, found) = certificates(&options, environment, account.as_ref(), &config)?;
+    remarks.extend(found);
+    remarks.extend(certificates.expiry_warning());
     let mut text = format!("The configuration {source} can be used.\n");
-    for remark in &config.remarks {
+    for remark in &remarks {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{remark}");
     }

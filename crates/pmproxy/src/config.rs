@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use gate::policy::{Policy, PolicyError};
 use ini::{Ini, ParseOption};
 
+use crate::certificates::TlsSettings;
+
 /// Clients at the same time unless the configuration says otherwise.
 pub(crate) const MAX_CLIENTS: usize = 10_000;
 
@@ -16,18 +18,12 @@ const MOST_CLIENTS: usize = 1_000_000;
 
 /// Settings of today's C program that this one has no use for, in `[pmproxy]`.
 const WITHOUT_EFFECT: &[&str] = &[
-    "authority",
-    "certificates",
     "chunksize",
-    "cipher_list",
-    "cipher_suites",
     "http.enabled",
     "keepalive",
     "maxpending",
     "pcp.enabled",
-    "private_key",
     "redis.enabled",
-    "secure.enabled",
 ];
 
 /// Sections that belong to services which this program does not offer.
@@ -47,6 +43,10 @@ pub(crate) struct Config {
     pub(crate) admin_socket: Option<PathBuf>,
     /// `counters.pdus`
     pub(crate) count_pdus: bool,
+    /// `secure.enabled`
+    pub(crate) secure: bool,
+    /// Certificates, keys and ciphers.
+    pub(crate) tls: TlsSettings,
     /// `[access]`
     pub(crate) policy: Policy,
     /// What the log should say about it.
@@ -59,6 +59,8 @@ impl Default for Config {
             max_clients: MAX_CLIENTS,
             admin_socket: None,
             count_pdus: true,
+            secure: true,
+            tls: TlsSettings::default(),
             policy: Policy::default(),
             remarks: Vec::new(),
         }
@@ -200,6 +202,11 @@ impl Config {
                 Ok(count) => self.count_pdus = count,
                 Err(_) => return refuse("counters.pdus", "true or false"),
             },
+            "secure.enabled" => match value.parse() {
+                Ok(secure) => self.secure = secure,
+                Err(_) => return refuse("secure.enabled", "true or false"),
+            },
+            _ if self.tls.set(key, value, path) => {}
             _ if WITHOUT_EFFECT.contains(&key) => {
                 ignored.without_effect.insert(key.into());
             }

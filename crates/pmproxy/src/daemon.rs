@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::config::Config;
 use crate::counters::{Counters, Numbers, Reading};
 use crate::options::Mode;
 use crate::pdu_tally::PduCounts;
@@ -257,6 +258,7 @@ impl<'a> Daemon<'a> {
             let registry = self.numbers().registry();
             work.spawn(telemetry::serve(admin.into_listener()?, Arc::new(registry)));
         }
+        work.spawn(Arc::clone(&self.settings.certificates).watch());
         let keep_stderr = self.log.path().is_none();
         starter
             .release(keep_stderr)
@@ -332,6 +334,7 @@ impl<'a> Daemon<'a> {
                 }
                 self.admission.set_limit(self.limit.of(config.max_clients));
                 self.shared.access.replace(&config.policy);
+                self.reload_certificates(&config);
                 for setting in config.fixed_that_differ(&self.settings.config) {
                     tracing::warn!("{setting} stays as it is until pmproxy is started again");
                 }
@@ -340,5 +343,20 @@ impl<'a> Daemon<'a> {
                 tracing::error!("SIGHUP: the configuration stays as it was: {error:#}");
             }
         }
+    }
+    /// Reads the certificates anew; new handshakes take them, those of before stay as they are.
+    fn reload_certificates(&self, config: &Config) {
+        let certificates = &self.settings.certificates;
+        match certificates.reload(config.secure, &config.tls) {
+            Ok(remarks) => {
+                for remark in &remarks {
+                    tracing::info!("SIGHUP: {remark}");
+                }
+            }
+            Err(error) => {
+                tracing::error!("SIGHUP: the certificates stay as they were: {error:#}");
+            }
+        }
+        certificates.warn();
     }
 }

@@ -44,6 +44,8 @@ Secure connection options:
   -C DIR                certificate database folder [default /etc/pki/nssdb]
   -M NAME               certificate name [default \"PCP Collector certificate\"]
   -P FILE               file with the certificate database password
+  -Q                    require a trusted certificate from clients that are not local
+  -S                    require clients to authenticate themselves
 
 Diagnostic options:
   -D OPTIONS, --debug=OPTIONS
@@ -109,6 +111,10 @@ pub(crate) struct Options {
     pub(crate) certificate_name: Option<String>,
     /// `-P`
     pub(crate) password_file: Option<PathBuf>,
+    /// `-Q`
+    pub(crate) require_certificates: bool,
+    /// `-S`
+    pub(crate) require_authentication: bool,
     /// Options that were given although they have no effect.
     pub(crate) without_effect: Vec<&'static str>,
 }
@@ -169,6 +175,8 @@ impl Options {
                 Short('C') => options.certificate_database = Some(path(&mut parser, "-C")?),
                 Short('M') => options.certificate_name = Some(text(&mut parser, "-M")?),
                 Short('P') => options.password_file = Some(path(&mut parser, "-P")?),
+                Short('Q') => options.require_certificates = true,
+                Short('S') => options.require_authentication = true,
                 Short('d') | Long("deprecated") => options.without_effect.push("-d"),
                 Short('t') | Long("timeseries") => options.without_effect.push("-t"),
                 Short('h') | Long("redishost") => {
@@ -250,16 +258,17 @@ mod tests {
     #[test]
     fn options_of_the_manual_page_are_known() {
         let line = "-A -C /certs -f -i 10.0.0.1 -i ::1 -l x.log -L 4096 -M name -p 1,2 -p 3 -P pw \
-                    -U nobody -x fatal -c conf -D context -s sock";
+                    -Q -S -U nobody -x fatal -c conf -D context -s sock";
         let options = parse(line).unwrap();
         assert!(options.no_advertisement);
+        assert!(options.require_certificates && options.require_authentication);
         assert_eq!(options.mode, Mode::Foreground);
         assert_eq!(options.interfaces, ["10.0.0.1", "::1"]);
         assert_eq!(options.pdu_limit.map(PduLimit::bytes), Some(4096));
         assert_eq!(options.ports.iter().collect::<Vec<_>>(), [1, 2, 3]);
         assert!(options.debug.has("context"));
         let long = "-A -C /certs --foreground --interface=10.0.0.1 --interface ::1 --log=x.log \
-                    -L4096 -M name --port=1,2 --port 3 -Ppw --username=nobody -xfatal \
+                    -L4096 -M name --port=1,2 --port 3 -Ppw -QS --username=nobody -xfatal \
                     --config=conf --debug=context --socket=sock";
         assert_eq!(parse(long).unwrap(), options);
     }

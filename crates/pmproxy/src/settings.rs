@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{PathBuf, absolute};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +11,7 @@ use gate::lifecycle::{Account, UserError};
 use pcp_env::{DebugOptions, Environment, PortSet, connect_timeout};
 use pcp_proto::{PMPROXY_PORT, PduLimit};
 
-use crate::certificates;
+use crate::certificates::{Certificates, Sources};
 use crate::config::Config;
 use crate::options::{Mode, Options};
 use crate::request_ports::Interface;
@@ -41,8 +42,46 @@ pub(crate) struct Settings {
     pub(crate) admin_socket: PathBuf,
     pub(crate) config: Config,
     pub(crate) config_source: ConfigSource,
+    /// What secure channels are made with.
+    pub(crate) certificates: Arc<Certificates>,
+    /// `-S`
+    #[expect(dead_code, reason = "sessions take it into use")]
+    pub(crate) require_authentication: bool,
+    /// `PCP_SECURE_SOCKETS`
+    #[expect(dead_code, reason = "sessions take it into use")]
+    pub(crate) secure_pmcd: SecurePmcd,
     /// What the log should say before the work begins.
     pub(crate) remarks: Vec<String>,
+}
+
+/// What `PCP_SECURE_SOCKETS` wants of the connections to pmcd, as it does for libpcp's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecurePmcd {
+    /// They are as the client wants them.
+    AsAsked,
+    /// They are secure if pmcd can do it.
+    Relaxed,
+    /// They are secure, or they are not made.
+    Enforced,
+}
+
+impl SecurePmcd {
+    /// A value that libpcp does not know means nothing to it, and is passed over here too.
+    fn find(environment: &Environment, remarks: &mut Vec<String>) -> SecurePmcd {
+        if !environment.is_set("PCP_SECURE_SOCKETS") {
+            return SecurePmcd::AsAsked;
+        }
+        match environment.get("PCP_SECURE_SOCKETS").as_deref() {
+            None | Some("enforce") => SecurePmcd::Enforced,
+            Some("relaxed") => SecurePmcd::Relaxed,
+            Some(other) => {
+                remarks.push(format!(
+                    "PCP_SECURE_SOCKETS={other} is ignored: expected nothing, enforce or relaxed"
+                ));
+                SecurePmcd::AsAsked
+            }
+        }
+    }
 }
 
 /// Where the configuration comes from.
@@ -91,7 +130,7 @@ impl fmt::Display for ConfigSource {
 impl Settings {
     /// Puts together what the command line and the environment say.
     pub(crate) fn gather(options: Options, environment: &Environment) -> Result<Settings> {
-        let config_source = ConfigSource::find(options.config, environment)?;
+        let config_source = ConfigSource::find(options.config.clone(), environment)?;
         let config = config_source.read()?;
         let run_dir = absolute(environment.run_dir())?;
         let mut remarks = Vec::new();
@@ -101,12 +140,8 @@ impl Settings {
             environment,
             &mut remarks,
         )?;
-        remarks.extend(certificates::check(
-            options.certificate_database.as_deref(),
-            options.certificate_name.as_deref(),
-            options.password_file.as_deref(),
-            account.as_ref(),
-        )?);
+        let certificates = certificates(&options, environment, account.as_ref(), &config)?;
+        remarks.extend(certificates.1);
         remarks.extend(options.without_effect.iter().map(|option| {
             format!("option {option} has no effect: this pmproxy has no time series service")
         }));
@@ -133,14 +168,31 @@ impl Settings {
             admin_socket: absolute(admin_socket.unwrap_or(run_dir.join("pmproxy.admin.socket")))?,
             config,
             config_source,
+            certificates: Arc::new(certificates.0),
+            require_authentication: options.require_authentication,
+            secure_pmcd: SecurePmcd::find(environment, &mut remarks),
             remarks,
         })
     }
 }
 
+/// Reads the certificates as the daemon's user, who will read them again on SIGHUP, and gives
+/// remarks for the log.
+pub(crate) fn certificates(
+    options: &Options,
+    environment: &Environment,
+    account: Option<&Account>,
+    config: &Config,
+) -> Result<(Certificates, Vec<String>)> {
+    let sources = Sources::new(options, environment, account)?;
+    let load = || sources.load(config.secure, &config.tls);
+    let found = account.map_or_else(load, |account| account.with_file_rights(load))?;
+    Ok((Certificates::new(sources, found.channels), found.remarks))
+}
+
 /// A daemon of root's becomes the user of PCP's daemons, if there is one; otherwise only `-U`
 /// changes the user.
-fn account(
+pub(crate) fn account(
     mode: Mode,
     named: Option<&str>,
     environment: &Environment,

@@ -1,88 +1,475 @@
-//! `-C`, `-M`, `-P`: what they name must be in order before anything is opened.
+//! Where certificates come from, and what is wrong with them before any port is opened.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::home::{Home, needs_root};
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User};
+use testbed::{Authority, Certificate, Client, Draft, packages};
 
-#[test]
-fn what_is_in_order_is_accepted_and_said_to_wait_for_its_work() {
-    let home = Home::new().unwrap();
-    fs::create_dir(home.join("certificates")).unwrap();
-    let password = home.write("password", "secret").unwrap();
-    fs::set_permissions(&password, Permissions::from_mode(0o400)).unwrap();
-    let me = nix::unistd::Uid::effective().as_raw();
-    chown(&password, Some(me), None).unwrap();
-    for options in [
-        &["-C", "certificates"][..],
-        &["-M", "PCP Collector certificate"],
-        &["-P", "password"],
-    ] {
-        let guest = home.foreground().add(options).up().unwrap();
-        guest.says("-C, -M and -P have no effect yet").unwrap();
-        assert!(!guest.said().contains("secret"));
-    }
-    let guest = home.foreground().up().unwrap();
-    assert!(!guest.said().contains("no effect yet"), "{}", guest.said());
+use crate::home::{Home, Start, answers, needs_root};
+
+/// Generating a key of RSA takes as long as it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const NICKNAME: &str = "PCP Collector certificate";
+
+const RSA: &[&str] = &["-k", "rsa", "-g", "2048"];
+const EC: &[&str] = &["-k", "ec", "-q", "secp256r1"];
+
+/// A file for its owner alone.
+fn private(home: &Home, name: &str, text: &str) -> PathBuf {
+    let path = home.write(name, text).unwrap();
+    owned_by_me(&path, 0o400);
+    path
+}
+
+fn owned_by_me(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    chown(path, Some(Uid::effective().as_raw()), None).unwrap();
+}
+
+fn certutil(home: &Home, database: &str, password: &str, args: &[&str]) {
+    packages::require("libnss3-tools").unwrap();
+    let _ = fs::remove_file(home.join("certutil.password"));
+    let password = home.write("certutil.password", password).unwrap();
+    let database = format!("sql:{}", home.join(database).display());
+    let made = Client::new("certutil")
+        .args(args)
+        .args(["-d", &database, "-f"])
+        .args([password])
+        .within(PATIENCE);
+    made.run().unwrap().succeeded().unwrap();
+}
+
+/// A database with an authority and a certificate for pmproxy, as the tutorials of PCP make it.
+fn nss_database(home: &Home, name: &str, password: &str, key: &[&str]) {
+    fs::create_dir(home.join(name)).unwrap();
+    certutil(home, name, password, &["-N"]);
+    let noise = home.write("noise", "7".repeat(64).as_str()).unwrap();
+    let noise = noise.to_str().unwrap();
+    let issue = |nickname: &str, args: &[&str]| {
+        let subject = format!("CN={nickname}");
+        let named = [
+            "-S", "-n", nickname, "-s", &subject, "-z", noise, "-v", "120",
+        ];
+        let args: Vec<&str> = named.iter().chain(key).chain(args).copied().collect();
+        certutil(home, name, password, &args);
+    };
+    issue("Authority", &["-x", "-t", "CT,,", "-m", "1"]);
+    issue(NICKNAME, &["-c", "Authority", "-t", "P,,", "-m", "2"]);
+}
+
+/// A certificate and its key in PEM files, and lines of a `tls.conf` for them.
+fn pem(home: &Home, name: &str, issued: &Certificate) -> String {
+    let chain = home.write(&format!("{name}.crt"), &issued.certificate);
+    let (chain, key) = (
+        chain.unwrap(),
+        private(home, &format!("{name}.key"), &issued.key),
+    );
+    let (chain, key) = (chain.display(), key.display());
+    format!("tls-cert-file = {chain}\ntls-key-file = {key}\n")
+}
+
+fn certificate(name: &str) -> Certificate {
+    Authority::new("CA").unwrap().issue(&[name]).unwrap()
+}
+
+/// pmproxy with a `tls.conf`.
+fn with_tls_conf<'a>(home: &'a Home, text: &str) -> Start<'a> {
+    let path = home.write("tls.conf", text).unwrap();
+    home.foreground().env("PCP_TLSCONF_PATH", path)
+}
+
+/// pmproxy without any `tls.conf` but with options.
+fn with_options<'a>(home: &'a Home, options: &[&str]) -> Start<'a> {
+    let missing = home.join("missing.conf");
+    home.foreground()
+        .env("PCP_TLSCONF_PATH", missing)
+        .add(options)
+}
+
+/// Expects that it starts and says so.
+fn starts(start: Start<'_>, text: &str) {
+    let guest = start.up().unwrap();
+    guest.says(text).unwrap();
+}
+
+/// Expects a fatal error with this in it, and no port.
+fn refuses(home: &Home, start: Start<'_>, text: &str) {
+    let error = start.fails().unwrap();
+    assert!(error.contains(text), "{error}");
+    assert!(!answers(home.address()));
+    assert_eq!(home.read("pmproxy.log"), "", "it was about to open ports");
 }
 
 #[test]
-fn a_certificate_database_must_be_a_folder() {
+fn databases_of_certutil_work_with_and_without_a_password_and_with_both_kinds_of_keys() {
     let home = Home::new().unwrap();
-    home.write("file", "").unwrap();
-    for (name, reason) in [
-        ("missing", "No such file or directory"),
-        ("file", "it is not a folder"),
-    ] {
-        let error = home.foreground().add(["-C", name]).fails().unwrap();
-        let expected =
-            format!("pmproxy: -C {name}: cannot use the certificate database: {reason}\n");
-        assert_eq!(error, expected);
+    let mut number = 0;
+    for password in ["", "sekrit"] {
+        for key in [RSA, EC] {
+            number += 1;
+            let name = format!("nssdb{number}");
+            nss_database(&home, &name, password, key);
+            let database = format!("sql:{name}");
+            let mut options = vec!["-C", &database];
+            if !password.is_empty() {
+                let _ = fs::remove_file(home.join("password"));
+                private(&home, "password", "sekrit\n");
+                options.extend(["-P", "password"]);
+            }
+            let guest = with_options(&home, &options).up().unwrap();
+            guest
+                .says("secure channels end here with CN=PCP Collector certificate, from ")
+                .unwrap();
+            guest.says("; 1 authority is trusted").unwrap();
+            assert!(!guest.said().contains("sekrit"), "{}", guest.said());
+        }
     }
+}
+
+#[test]
+fn each_trouble_with_a_database_is_its_own_error() {
+    let home = Home::new().unwrap();
+    nss_database(&home, "open", "", EC);
+    nss_database(&home, "locked", "sekrit", EC);
+    private(&home, "wrong", "guess");
+    private(&home, "right", "sekrit");
+    private(&home, "blank", "\n");
+    home.write("file", "").unwrap();
+    fs::create_dir(home.join("empty")).unwrap();
+    fs::write(home.join("empty/cert8.db"), "").unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (&["-C", "missing"], "there is no folder"),
+        (&["-C", "file"], "holds no complete NSS database"),
+        (&["-C", "empty"], "is of the old dbm format"),
+        (
+            &["-C", "dbm:open"],
+            "-C dbm:open: NSS databases of the old dbm format are not supported",
+        ),
+        (
+            &["-C", "open", "-M", "nobody"],
+            "has no certificate with the nickname \"nobody\" (there are: \"Authority\", \"PCP Collector certificate\")",
+        ),
+        (
+            &["-C", "locked"],
+            "a password file is needed (-P): the NSS database in ",
+        ),
+        (
+            &["-C", "locked", "-P", "wrong"],
+            "wrong: the password given for the NSS database in ",
+        ),
+        (
+            &["-C", "locked", "-P", "blank"],
+            "cannot use the password file: it is empty",
+        ),
+        (&["-M", "anything"], "there is no folder /etc/pki/nssdb"),
+        (&["-P", "right"], "there is no folder /etc/pki/nssdb"),
+    ];
+    for (options, text) in cases {
+        let text = match *text {
+            "is of the old dbm format" => "holds an NSS database of the old dbm format",
+            text => text,
+        };
+        refuses(&home, with_options(&home, options), text);
+    }
+    let options = ["-C", "locked", "-P", "right", "-M", "Authority"];
+    starts(
+        with_options(&home, &options),
+        "end here with CN=Authority, from ",
+    );
 }
 
 #[test]
 fn a_password_file_must_be_there_and_plain_and_private() {
     let home = Home::new().unwrap();
-    let refused = |name: &str| home.foreground().add(["-P", name]).fails().unwrap();
-    let expected = "pmproxy: -P missing: cannot use the password file: No such file or directory\n";
-    assert_eq!(refused("missing"), expected);
+    nss_database(&home, "nssdb", "sekrit", EC);
+    let start = |name: &str| with_options(&home, &["-C", "nssdb", "-P", name]);
+    let text = "missing: cannot use the password file: No such file or directory\n";
+    refuses(&home, start("missing"), text);
     fs::create_dir(home.join("folder")).unwrap();
-    assert!(refused("folder").ends_with("it is not a plain file\n"));
+    refuses(&home, start("folder"), "it is not a plain file\n");
     nix::unistd::mkfifo(&home.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert!(refused("pipe").ends_with("it is not a plain file\n"));
+    refuses(&home, start("pipe"), "it is not a plain file\n");
     for mode in [0o440, 0o404, 0o420, 0o402, 0o644] {
-        let path = home.write("open", "secret").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let error = refused("open");
+        let path = home.write("open", "sekrit").unwrap();
+        owned_by_me(&path, mode);
         let reason = format!("others than its owner may use it (mode 0{mode:o}): make it 0400\n");
-        assert!(error.ends_with(&reason), "{error}");
+        refuses(&home, start("open"), &reason);
         fs::remove_file(&path).unwrap();
     }
 }
 
 #[test]
-fn a_password_file_must_belong_to_the_user_who_will_read_it() {
+fn files_are_read_with_the_rights_of_the_user_that_pmproxy_becomes() {
     needs_root().unwrap();
     let home = Home::new().unwrap();
-    let password = home.write("password", "secret").unwrap();
-    fs::set_permissions(&password, Permissions::from_mode(0o400)).unwrap();
-    // It belongs to pcp now, and root would read it.
-    let error = home.foreground().add(["-P", "password"]).fails().unwrap();
-    assert!(error.contains("it belongs to user"), "{error}");
-    assert!(error.contains("but pmproxy runs as user 0"), "{error}");
-    home.foreground()
-        .add(["-P", "password", "-U", "pcp"])
-        .up()
+    let pcp = User::from_name("pcp").unwrap().unwrap().uid.as_raw();
+    nss_database(&home, "nssdb", "sekrit", EC);
+    let database = home.join("nssdb");
+    fs::set_permissions(&database, Permissions::from_mode(0o755)).unwrap();
+    for file in fs::read_dir(&database).unwrap() {
+        chown(file.unwrap().path(), Some(pcp), None).unwrap();
+    }
+    let password = private(&home, "password", "sekrit");
+    let as_pcp = ["-C", "nssdb", "-P", "password", "-U", "pcp"];
+    let text = "cannot use the password file: Permission denied\n";
+    refuses(&home, with_options(&home, &as_pcp), text);
+    chown(&password, Some(pcp), None).unwrap();
+    starts(with_options(&home, &as_pcp), "secure channels end here");
+    let as_root = ["-C", "nssdb", "-P", "password"];
+    let text = format!("it belongs to user {pcp}, but pmproxy runs as user 0");
+    let _ = fs::remove_file(home.join("pmproxy.log"));
+    refuses(&home, with_options(&home, &as_root), &text);
+
+    let conf = pem(&home, "own", &certificate("own"));
+    let start = || with_tls_conf(&home, &conf).add(["-U", "pcp"]);
+    refuses(&home, start(), "own.key: cannot read it: Permission denied");
+    chown(home.join("own.key"), Some(pcp), None).unwrap();
+    starts(start(), "secure channels end here with CN=own");
+}
+
+#[test]
+fn pem_files_come_from_tls_conf_and_pmproxy_conf_wins_over_it() {
+    let home = Home::new().unwrap();
+    let shared = pem(&home, "shared", &certificate("shared"));
+    starts(
+        with_tls_conf(&home, &shared),
+        "end here with CN=shared, from ",
+    );
+    pem(&home, "own", &certificate("own"));
+    let (chain, key) = (home.join("own.crt"), home.join("own.key"));
+    let (chain, key) = (chain.display(), key.display());
+    let text = format!("[pmproxy]\ncertificates = {chain}\nprivate_key = {key}\n");
+    home.write("own.conf", &text).unwrap();
+    let start = || with_tls_conf(&home, &shared).add(["-c", "own.conf"]);
+    starts(start(), "end here with CN=own, from ");
+    nss_database(&home, "nssdb", "", EC);
+    starts(
+        start().add(["-C", "nssdb"]),
+        "end here with CN=PCP Collector certificate, from ",
+    );
+    home.write("off.conf", &(text + "secure.enabled = false\n"))
         .unwrap();
-    chown(&password, Some(0), Some(0)).unwrap();
-    let error = home
-        .foreground()
-        .add(["-P", "password", "-U", "pcp"])
-        .fails()
+    let off = with_tls_conf(&home, &shared).add(["-c", "off.conf"]);
+    starts(
+        off,
+        "secure.enabled = false: secure channels pass through end to end",
+    );
+}
+
+#[test]
+fn without_any_certificate_secure_channels_pass_through_and_the_log_says_so_once() {
+    let home = Home::new().unwrap();
+    let guest = with_options(&home, &[]).up().unwrap();
+    let text = "no certificate: secure channels pass through end to end (there is no folder";
+    guest.says(text).unwrap();
+    assert_eq!(
+        guest.said().matches("certificate").count(),
+        1,
+        "{}",
+        guest.said()
+    );
+}
+
+#[test]
+fn what_is_wrong_with_pem_files_is_named_with_setting_and_file() {
+    let home = Home::new().unwrap();
+    let own = pem(&home, "own", &certificate("own"));
+    let other = pem(&home, "other", &certificate("other"));
+    let line = |conf: &str, name: &str| {
+        let line = conf.lines().find(|line| line.starts_with(name)).unwrap();
+        format!("{line}\n")
+    };
+    let open = private(
+        &home,
+        "open.key",
+        &fs::read_to_string(home.join("own.key")).unwrap(),
+    );
+    owned_by_me(&open, 0o644);
+    let junk = home.write("junk.crt", "junk").unwrap();
+    let cases = [
+        (
+            line(&own, "tls-cert-file"),
+            "tls.conf: tls-cert-file needs a private key beside it",
+        ),
+        (
+            line(&own, "tls-key-file"),
+            "tls.conf: tls-key-file needs a certificate beside it",
+        ),
+        (
+            line(&own, "tls-cert-file") + &line(&other, "tls-key-file"),
+            "other.key: it is not the private key of the certificate CN=own in ",
+        ),
+        (
+            line(&own, "tls-cert-file") + &format!("tls-key-file = {}\n", open.display()),
+            "open.key: others may use this private key (mode 0644): make it 0400",
+        ),
+        (
+            line(&own, "tls-key-file") + &format!("tls-cert-file = {}\n", junk.display()),
+            "junk.crt: there is no certificate in it",
+        ),
+        (
+            own.clone() + "tls-ca-cert-file = /no/such.crt\n",
+            "tls.conf: tls-ca-cert-file: /no/such.crt: cannot read it: No such file or directory",
+        ),
+        (
+            own.clone() + "tls-ca-cert-dir = /no/such\n",
+            "tls.conf: tls-ca-cert-dir: /no/such: cannot read it",
+        ),
+        (
+            own.clone() + "tls-ca-cert-file = here.crt\n",
+            "tls-ca-cert-file = here.crt: expected an absolute path",
+        ),
+        (
+            own.clone() + "tls-ciphers = HIGH:RC4-SHA\n",
+            "tls.conf: tls-ciphers: \"RC4-SHA\" is not supported (there are: ECDHE-",
+        ),
+        (
+            own.clone() + "tls-ciphersuites = TLS_AES_128_CCM_SHA256\n",
+            "tls.conf: tls-ciphersuites: \"TLS_AES_128_CCM_SHA256\" is not supported (there are: TLS_",
+        ),
+        (
+            own.clone() + "tls-verify-clients = maybe\n",
+            "tls-verify-clients = maybe: expected true or false",
+        ),
+        (
+            own.clone() + "tls-verify-clients = true\n",
+            "client certificates are required, but no authority",
+        ),
+        (
+            own.clone() + "tls-cert-file\n",
+            "tls.conf:3: expected NAME = VALUE",
+        ),
+        (
+            own.clone() + &line(&other, "tls-cert-file").replace("tls-", "tls-client-"),
+            "tls-client-cert-file needs a private key beside it",
+        ),
+    ];
+    for (conf, text) in cases {
+        refuses(&home, with_tls_conf(&home, &conf), text);
+    }
+    let text = "[pmproxy]\ncertificates = /own.crt\n";
+    home.write("partial.conf", text).unwrap();
+    let start = with_options(&home, &["-c", "partial.conf"]);
+    refuses(
+        &home,
+        start,
+        "[pmproxy] certificates needs a private key beside it",
+    );
+    home.write("secure.conf", "[pmproxy]\nsecure.enabled = perhaps\n")
         .unwrap();
+    let start = with_options(&home, &["-c", "secure.conf"]);
+    refuses(
+        &home,
+        start,
+        "[pmproxy] secure.enabled = \"perhaps\": expected true or false",
+    );
+}
+
+#[test]
+fn required_client_certificates_need_a_certificate_and_an_authority() {
+    let home = Home::new().unwrap();
+    let start = with_options(&home, &["-Q"]);
+    refuses(
+        &home,
+        start,
+        "-Q: client certificates cannot be required without a certificate",
+    );
+    let authority = Authority::new("CA").unwrap();
+    let own = pem(&home, "own", &authority.issue(&["own"]).unwrap());
+    let start = with_tls_conf(&home, &own).add(["-Q"]);
+    refuses(
+        &home,
+        start,
+        "client certificates are required, but no authority",
+    );
+    let trusted = home.write("ca.crt", &authority.certificate()).unwrap();
+    let conf = own + &format!("tls-ca-cert-file = {}\n", trusted.display());
+    starts(
+        with_tls_conf(&home, &conf).add(["-Q", "-S"]),
+        "; 1 authority is trusted",
+    );
+}
+
+#[test]
+fn an_expired_certificate_is_warned_about_and_a_renewed_one_is_taken_on_sighup() {
+    let home = Home::new().unwrap();
+    let draft = || Draft::self_signed(&["own"]).unwrap();
+    let conf = pem(&home, "own", &draft().valid(-9, -2).issue().unwrap());
+    let mut guest = with_tls_conf(&home, &conf).up().unwrap();
+    guest.says("the certificate CN=own expired on ").unwrap();
+    let renew = |issued: Certificate| -> Result<()> {
+        fs::write(home.join("own.crt"), issued.certificate)?;
+        fs::remove_file(home.join("own.key"))?;
+        private(&home, "own.key", &issued.key);
+        Ok(())
+    };
+    renew(draft().valid(-1, 10).issue().unwrap()).unwrap();
+    guest.signal(Signal::SIGHUP).unwrap();
+    guest
+        .says("SIGHUP: secure channels end here with CN=own")
+        .unwrap();
+    guest
+        .says("the certificate CN=own expires in 9 days")
+        .unwrap();
+    fs::write(home.join("own.crt"), "").unwrap();
+    guest.signal(Signal::SIGHUP).unwrap();
+    guest
+        .says("SIGHUP: the certificates stay as they were: ")
+        .unwrap();
+    guest
+        .says("own.crt: there is no certificate in it")
+        .unwrap();
+    guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
+}
+
+#[test]
+fn variables_about_certificates_are_read() {
+    let home = Home::new().unwrap();
+    let start = || with_options(&home, &[]);
+    let text = "PCP_SECURE_SOCKETS=always is ignored: expected nothing, enforce or relaxed";
+    starts(start().env("PCP_SECURE_SOCKETS", "always"), text);
+    for value in ["", "enforce", "relaxed"] {
+        let guest = start().env("PCP_SECURE_SOCKETS", value).up().unwrap();
+        assert!(!guest.said().contains("is ignored"), "{}", guest.said());
+    }
+}
+
+#[test]
+fn the_check_of_the_configuration_reads_the_certificates_too() {
+    let home = Home::new().unwrap();
+    let check = |conf: &str| {
+        let start = with_tls_conf(&home, conf).add(["--check-config"]);
+        start.ends().unwrap()
+    };
+    let conf = pem(
+        &home,
+        "own",
+        &Draft::self_signed(&["own"])
+            .unwrap()
+            .valid(-9, -2)
+            .issue()
+            .unwrap(),
+    );
+    let fine = check(&conf).succeeded().unwrap();
     assert!(
-        error.ends_with("cannot use the password file: Permission denied\n"),
-        "{error}"
+        fine.contains("secure channels end here with CN=own, from "),
+        "{fine}"
+    );
+    assert!(
+        fine.contains("the certificate CN=own expired on "),
+        "{fine}"
+    );
+    let bad = check(&(conf + "tls-ciphers = NONE\n"));
+    assert!(!bad.status.success());
+    assert!(
+        bad.stderr
+            .contains("tls-ciphers: \"NONE\" is not supported"),
+        "{bad}"
     );
 }

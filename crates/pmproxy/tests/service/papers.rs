@@ -12,7 +12,17 @@ const CONFIGURATION: &str = include_str!("../../../../dist/pmproxy/pmproxy.conf"
 const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 
 /// Every setting of the section [pmproxy].
-const SETTINGS: [&str; 3] = ["clients.max", "admin.socket", "counters.pdus"];
+const SETTINGS: [&str; 9] = [
+    "clients.max",
+    "admin.socket",
+    "counters.pdus",
+    "secure.enabled",
+    "certificates",
+    "private_key",
+    "authority",
+    "cipher_list",
+    "cipher_suites",
+];
 
 /// The words of a text that are options.
 fn options_in<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
@@ -57,6 +67,8 @@ fn the_manual_page_has_every_variable_and_setting() {
     let sources = concat!(
         include_str!("../../src/settings.rs"),
         include_str!("../../src/config.rs"),
+        include_str!("../../src/certificates/mod.rs"),
+        include_str!("../../src/certificates/tls_conf.rs"),
         include_str!("../../../pcp-env/src/conf.rs"),
         include_str!("../../../pcp-env/src/timeout.rs"),
         include_str!("../../../gate/src/lifecycle/manager.rs"),
@@ -72,7 +84,12 @@ fn the_manual_page_has_every_variable_and_setting() {
             .any(|start| text.starts_with(start) && text != start)
             && text.chars().all(word)
     };
-    sought.extend(strings.filter(is_variable));
+    let is_setting = |text: &&str| {
+        let name = |c: char| c.is_ascii_lowercase() || c == '-';
+        text.starts_with("tls-") && text.chars().all(name)
+    };
+    sought.extend(strings.filter(|text| is_variable(text) || is_setting(text)));
+    assert!(sought.contains("tls-verify-clients"), "{sought:?}");
     assert!(sought.contains("PMPROXY_MAXPENDING"), "{sought:?}");
     // Nothing that pmproxy does depends on it.
     sought.remove("PCP_LOG_DIR");
@@ -102,7 +119,7 @@ fn the_default_configuration_is_accepted_as_it_is_and_with_every_setting_in_forc
         .collect();
     for name in SETTINGS {
         assert!(
-            in_force.contains(&format!("\n{name} = ")),
+            in_force.contains(&format!("\n{name} =")),
             "{name} is missing"
         );
     }
