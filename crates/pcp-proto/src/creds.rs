@@ -37,6 +37,14 @@ impl Creds {
 }
 
 impl Creds {
+    /// Makes the CREDS PDU in `pdu` ask for `features` with its first credential, and leaves the rest
+    /// as it is. Does nothing to a PDU that has none.
+    pub fn ask_for(pdu: &mut [u8], features: Features) {
+        if let Some(flags) = pdu.get_mut(Creds::HEAD - 2..Creds::HEAD) {
+            flags.copy_from_slice(&features.0.to_be_bytes());
+        }
+    }
+
     /// The features that the CREDS PDU asks for with its first credential; none if it has none.
     pub fn features(&self) -> Features {
         self.versions
@@ -95,6 +103,14 @@ mod tests {
         assert!(Creds::asks_for(&pdu, Features::SECURE));
         assert!(!Creds::asks_for(&pdu, Features::AUTH));
         assert!(!Creds::asks_for(&pdu[..Creds::HEAD - 1], Features::SECURE));
+        let mut changed = pdu.clone();
+        Creds::ask_for(&mut changed, Features::AUTH);
+        assert!(Creds::asks_for(&changed, Features::AUTH));
+        assert_eq!(
+            Creds::decode(&changed).map(|creds| creds.features()),
+            Ok(Features::AUTH)
+        );
+        assert_eq!(changed[..Creds::HEAD - 2], pdu[..Creds::HEAD - 2]);
     }
 
     proptest! {

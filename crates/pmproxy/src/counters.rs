@@ -32,6 +32,10 @@ pub(crate) enum Reason {
     Unresolved,
     /// Its pmcd cannot be connected to.
     Unreachable,
+    /// It has shown no certificate or does not authenticate itself, although it must.
+    Unauthenticated,
+    /// A secure channel cannot be had, with it or with its pmcd.
+    Insecure,
     /// The access policy does not let it reach its pmcd.
     Denied,
     /// It has as many connections as the access policy lets it have, or opens them too fast.

@@ -224,6 +224,8 @@ impl<'a> Daemon<'a> {
             throttle: Throttle::default(),
             dialer: Dialer::new(settings.connect_timeout),
             access: Access::new(settings.config.policy.clone()),
+            certificates: Arc::clone(&settings.certificates),
+            demands: settings.demands,
             greeting_limit: settings.connect_timeout,
             pdu_limit: settings.pdu_limit,
             count_pdus: settings.config.count_pdus,

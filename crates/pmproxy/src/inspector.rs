@@ -71,6 +71,11 @@ impl PduInspector {
         }
     }
 
+    /// The client's credentials went to pmcd before: no secure channel begins from here on.
+    pub(crate) fn expect_no_credentials(&mut self) {
+        self.credentials = Credentials::Plain;
+    }
+
     fn count(&self, side: Side, pdu_type: PduType) {
         if let Counting::In(tally) = &self.counting {
             tally.count(side, pdu_type);

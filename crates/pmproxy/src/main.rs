@@ -8,10 +8,14 @@ mod config;
 mod counters;
 mod daemon;
 mod fatal;
+mod greeting;
 mod inspector;
+mod opening;
 mod options;
 mod pdu_tally;
+mod refusal;
 mod request_ports;
+mod secure_channels;
 mod session;
 mod settings;
 

@@ -5,33 +5,24 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gate::dial::{DialError, Dialer, Dialled, Turn};
+use gate::dial::{Dialer, Dialled, Turn};
 use gate::limits::Place;
-use gate::policy::{Client, Grant, Policy};
+use gate::policy::{Client, Grant, Identity, Policy};
 use gate::relay::{End, Handover, Relay, Summary};
 use gate::stream::{Peer, Stream};
 use gate::throttle::Throttle;
-use pcp_proto::greeting::{
-    CLIENT_HELLO, HelloError, MAX_TARGET_LINE, SERVER_HELLO, Target, TargetError,
-    parse_client_hello, parse_target,
-};
-use pcp_proto::{ErrorPdu, LengthError, Pdu, PduLimit, Status};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use gate::tls::{Link, names};
+use pcp_proto::greeting::Target;
+use pcp_proto::{LengthError, PduLimit};
 use tokio::time::timeout;
 
+use crate::certificates::Certificates;
 use crate::counters::{Counters, Reason};
+use crate::greeting::{greet, tell};
 use crate::inspector::PduInspector;
-
-/// Room for the greeting, the line with host and port, and first PDUs that come along with them.
-const GREETING_ROOM: usize = 2 * (CLIENT_HELLO.len() + MAX_TARGET_LINE);
-
-/// A client that was told why it is not served has this long to take note, so that closing does not
-/// overtake the message.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// What a client may still send meanwhile, in bytes.
-const FAREWELL_BYTES: usize = 64 * 1024;
+use crate::opening::{Demands, Opening};
+use crate::refusal::Refusal;
+use crate::secure_channels::SecureChannels;
 
 /// What the relay keeps of a session for its end.
 #[derive(Debug)]
@@ -42,74 +33,17 @@ pub(crate) struct Ticket {
     _grant: Grant,
 }
 
+/// A session that the relay may have.
+struct Admitted {
+    target: Target,
+    server: Link,
+    early: Vec<u8>,
+    inspector: PduInspector,
+    grant: Grant,
+}
+
 /// The relay as this daemon uses it.
 pub(crate) type PcpRelay = Relay<PduInspector, Ticket>;
-
-/// Why a client's session did not begin.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error(transparent)]
-    Hello(#[from] HelloError),
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    #[error("it stalled in the greeting for {0:?}")]
-    Stalled(Duration),
-    #[error("it left in the greeting")]
-    Left,
-    #[error("there are as many clients as there may be (wanted {0})")]
-    Full(Target),
-    #[error("wanted {target}: {source}")]
-    Unreachable { target: Target, source: DialError },
-    #[error("{}", gate::describe(.0))]
-    System(#[source] io::Error),
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Refusal {
-        match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Refusal::Left,
-            _ => Refusal::System(error),
-        }
-    }
-}
-
-impl Refusal {
-    fn reason(&self) -> Reason {
-        match self {
-            Refusal::Hello(_) => Reason::Greeting,
-            Refusal::Target(_) => Reason::Target,
-            Refusal::Stalled(_) => Reason::Stalled,
-            Refusal::Left => Reason::Left,
-            Refusal::Full(_) => Reason::Full,
-            Refusal::Unreachable { source, .. } => match source {
-                DialError::Denied(denial) if denial.is_temporary() => Reason::Limited,
-                DialError::Denied(_) => Reason::Denied,
-                DialError::Unresolved { .. } | DialError::NoAddress { .. } => Reason::Unresolved,
-                DialError::Unreachable { .. } | DialError::TimedOut { .. } => Reason::Unreachable,
-            },
-            Refusal::System(_) => Reason::System,
-        }
-    }
-
-    /// What a client that waits for pmcd's first PDU is told; one that has not come so far speaks no
-    /// protocol in which it could be told anything.
-    fn status(&self) -> Option<Status> {
-        match self {
-            Refusal::Full(_) => Some(Status::CONNECTION_LIMIT),
-            Refusal::Unreachable { source, .. } => Some(match source {
-                DialError::Denied(denial) if denial.is_temporary() => Status::CONNECTION_LIMIT,
-                DialError::Denied(_) => Status::PERMISSION,
-                other => Status::from_errno(other.errno()),
-            }),
-            _ => None,
-        }
-    }
-
-    /// A client that looks whether the port is open, or gives up, is nothing to warn about.
-    fn is_noteworthy(&self) -> bool {
-        !matches!(self, Refusal::Left)
-    }
-}
 
 /// The access policy in force.
 #[derive(Debug)]
@@ -142,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) throttle: Throttle,
     pub(crate) dialer: Dialer,
     pub(crate) access: Access,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) demands: Demands,
     pub(crate) greeting_limit: Duration,
     pub(crate) pdu_limit: PduLimit,
     /// Whether PDUs are counted by type.
@@ -150,84 +86,79 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Serves a client until its session is handed over or refused.
-    pub(crate) async fn serve(
-        &self,
-        relay: &PcpRelay,
-        mut stream: Stream,
-        peer: Peer,
-        place: Place,
-    ) {
+    pub(crate) async fn serve(&self, relay: &PcpRelay, stream: Stream, peer: Peer, place: Place) {
         self.counters.clients.inc();
         tracing::debug!(target: "context", "client {peer} connected");
-        match self.admit(&mut stream, peer, &place).await {
-            Ok((target, server, early)) => {
+        let mut link = Link::Plain(stream);
+        match self.admit(&mut link, peer, &place).await {
+            Ok(admitted) => {
+                let target = &admitted.target;
                 tracing::debug!(target: "context", "client {peer} is connected to {target}");
-                let Dialled {
-                    stream: server,
-                    turn,
-                    grant,
-                } = server;
-                let ticket = Ticket {
-                    peer,
-                    target,
-                    _place: place,
-                    _grant: grant,
-                };
-                if let Err(error) = self.hand_over(relay, stream, (server, turn), early, ticket) {
+                if let Err(error) = self.hand_over(relay, link, admitted, (peer, place)) {
                     self.note_refusal(peer, &error.into());
                 }
             }
             Err(refusal) => {
                 self.note_refusal(peer, &refusal);
-                if let Some(status) = refusal.status() {
-                    tell(stream, status).await;
+                if let Some(answer) = refusal.answer() {
+                    tell(link, answer).await;
                 }
             }
         }
     }
 
-    /// Greets the client and connects to the pmcd that it names. Gives what the client sent beyond.
-    async fn admit(
-        &self,
-        stream: &mut Stream,
-        peer: Peer,
-        place: &Place,
-    ) -> Result<(Target, Dialled, Vec<u8>), Refusal> {
+    /// Greets the client, connects to the pmcd that it names, and sees to their secure channels.
+    async fn admit(&self, link: &mut Link, peer: Peer, place: &Place) -> Result<Admitted, Refusal> {
+        let secure = self.certificates.current();
         let limit = self.greeting_limit;
-        let greeted = timeout(limit, greet(stream)).await;
+        let greeted = timeout(limit, greet(link, secure.at_the_door(peer))).await;
         let (target, early) = greeted.map_err(|_| Refusal::Stalled(limit))??;
         if place.is_over_limit() {
             return Err(Refusal::Full(target));
         }
-        match self
-            .dialer
-            .dial(
-                target.host(),
-                target.port(),
-                &Client::new(peer),
-                &self.access.policy(),
-            )
-            .await
-        {
-            Ok(server) => Ok((target, server, early)),
-            Err(source) => Err(Refusal::Unreachable { target, source }),
-        }
+        let policy = self.access.policy();
+        let mut client = Client::new(peer);
+        client.certificate = identity(link, secure.server.is_some());
+        let (host, port) = (target.host(), target.port());
+        let dialled = match self.dialer.dial(host, port, &client, &policy).await {
+            Ok(dialled) => dialled,
+            Err(source) => return Err(Refusal::Unreachable { target, source }),
+        };
+        let beginning = Beginning {
+            shared: self,
+            secure: &secure,
+            policy: &policy,
+            client,
+            target,
+        };
+        beginning.finish(link, early, dialled).await
     }
 
     fn hand_over(
         &self,
         relay: &PcpRelay,
-        client: Stream,
-        (server, turn): (TcpStream, Turn),
-        early: Vec<u8>,
-        tag: Ticket,
+        client: Link,
+        admitted: Admitted,
+        (peer, place): (Peer, Place),
     ) -> io::Result<()> {
-        let handover = Handover {
-            client: client.into_fd()?.into(),
-            server: Stream::Tcp(server).into_fd()?.into(),
+        let Admitted {
+            target,
+            server,
             early,
-            inspector: PduInspector::new(self.pdu_limit, turn, self.count_pdus),
-            tag,
+            inspector,
+            grant,
+        } = admitted;
+        let handover = Handover {
+            client: client.into_leg()?,
+            server: server.into_leg()?,
+            early,
+            inspector,
+            tag: Ticket {
+                peer,
+                target,
+                _place: place,
+                _grant: grant,
+            },
         };
         relay
             .hand_over(handover)
@@ -277,6 +208,90 @@ impl Shared {
     }
 }
 
+/// A session whose pmcd is connected, as long as client and pmcd have their first words.
+struct Beginning<'a> {
+    shared: &'a Shared,
+    secure: &'a SecureChannels,
+    policy: &'a Policy,
+    client: Client,
+    target: Target,
+}
+
+impl Beginning<'_> {
+    /// Sees to secure channels, certificates and authentication, where there is anything to see to.
+    async fn finish(
+        self,
+        link: &mut Link,
+        early: Vec<u8>,
+        dialled: Dialled,
+    ) -> Result<Admitted, Refusal> {
+        let Dialled {
+            stream,
+            turn,
+            grant,
+        } = dialled;
+        let address = stream.peer_addr()?;
+        let mut server = Link::Plain(Stream::Tcp(stream));
+        let limit = self.shared.pdu_limit;
+        let pmcd_is_here = address.ip().to_canonical().is_loopback();
+        let mut opening = Opening {
+            demands: self.shared.demands,
+            secure: self.secure,
+            client_peer: self.client.peer,
+            pmcd_is_here,
+            host: self.target.host(),
+            client: link,
+            pmcd: &mut server,
+            limit: self.shared.greeting_limit,
+        };
+        if !opening.has_to_listen() {
+            let inspector = PduInspector::new(limit, turn, self.shared.count_pdus);
+            return Ok(Admitted {
+                target: self.target,
+                server,
+                early,
+                inspector,
+                grant,
+            });
+        }
+        let offered = match opening.pass_greeting().await {
+            Ok(offered) => offered,
+            Err(problem) => return Err(Refusal::before_greeting(self.target, problem)),
+        };
+        drop(turn);
+        let confirm = |grant: Grant, link: &Link| {
+            let mut client = self.client.clone();
+            client.certificate = identity(link, false);
+            let host = self.target.host();
+            self.policy.confirm(grant, &client, host, address)
+        };
+        let opened = match opening.proceed(offered, early, grant, confirm).await {
+            Ok(opened) => opened,
+            Err(problem) => return Err(Refusal::after_greeting(self.target, problem)),
+        };
+        let mut inspector = PduInspector::new(limit, Turn::default(), self.shared.count_pdus);
+        if opened.credentials_are_through {
+            inspector.expect_no_credentials();
+        }
+        Ok(Admitted {
+            target: self.target,
+            server,
+            early: opened.early,
+            inspector,
+            grant: opened.grant,
+        })
+    }
+}
+
+/// Who the client is by its certificate; `hopeful` says whether one may still come.
+fn identity(link: &Link, hopeful: bool) -> Identity {
+    match link.peer_certificates().first() {
+        Some(certificate) => Identity::Known(names(certificate)),
+        None if hopeful && !link.is_secure() => Identity::Pending,
+        None => Identity::Absent,
+    }
+}
+
 fn tell_end(end: &End<LengthError>) -> String {
     match end {
         End::Closed(side) => format!("the {side} closed the connection"),
@@ -287,58 +302,6 @@ fn tell_end(end: &End<LengthError>) -> String {
         End::Abandoned(side) => format!("the {side} closed, and the other side fell silent"),
         End::Shutdown => "pmproxy shut down".into(),
     }
-}
-
-/// Reads the greeting and the line with host and port, and answers in between.
-async fn greet(stream: &mut Stream) -> Result<(Target, Vec<u8>), Refusal> {
-    let mut received = Vec::with_capacity(GREETING_ROOM);
-    let hello = loop {
-        if let Some(length) = parse_client_hello(&received)? {
-            break length;
-        }
-        receive(stream, &mut received).await?;
-    };
-    stream.write_all(SERVER_HELLO).await?;
-    received.drain(..hello);
-    loop {
-        if let Some((target, length)) = parse_target(&received)? {
-            received.drain(..length);
-            return Ok((target, received));
-        }
-        receive(stream, &mut received).await?;
-    }
-}
-
-/// Reads what has come, as far as there is room; the parsers give up before it is full.
-async fn receive(stream: &mut Stream, received: &mut Vec<u8>) -> Result<(), Refusal> {
-    let room = GREETING_ROOM.saturating_sub(received.len()) as u64;
-    match stream.take(room).read_buf(received).await? {
-        0 => Err(Refusal::Left),
-        _ => Ok(()),
-    }
-}
-
-/// Tells a client that waits for its pmcd why it will not get one, and closes. It does so promptly:
-/// a client with several ports to try goes on to the next.
-async fn tell(mut stream: Stream, status: Status) {
-    let farewell = async {
-        stream
-            .write_all(&ErrorPdu::refusal(status).encode(0))
-            .await?;
-        stream.shutdown().await?;
-        // Closing with bytes unread would reset the connection, and the message might be lost.
-        let mut ignored = [0; 1024];
-        let mut left = FAREWELL_BYTES;
-        while left > 0 {
-            match stream.read(&mut ignored).await? {
-                0 => break,
-                count => left = left.saturating_sub(count),
-            }
-        }
-        io::Result::Ok(())
-    };
-    // A client that has gone needs no answer.
-    let _ = timeout(FAREWELL, farewell).await;
 }
 
 /// A way for the relay's threads to reach what all sessions share.

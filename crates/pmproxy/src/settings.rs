@@ -13,6 +13,7 @@ use pcp_proto::{PMPROXY_PORT, PduLimit};
 
 use crate::certificates::{Certificates, Sources};
 use crate::config::Config;
+use crate::opening::Demands;
 use crate::options::{Mode, Options};
 use crate::request_ports::Interface;
 
@@ -44,12 +45,8 @@ pub(crate) struct Settings {
     pub(crate) config_source: ConfigSource,
     /// What secure channels are made with.
     pub(crate) certificates: Arc<Certificates>,
-    /// `-S`
-    #[expect(dead_code, reason = "sessions take it into use")]
-    pub(crate) require_authentication: bool,
-    /// `PCP_SECURE_SOCKETS`
-    #[expect(dead_code, reason = "sessions take it into use")]
-    pub(crate) secure_pmcd: SecurePmcd,
+    /// `-S` and `PCP_SECURE_SOCKETS`
+    pub(crate) demands: Demands,
     /// What the log should say before the work begins.
     pub(crate) remarks: Vec<String>,
 }
@@ -169,8 +166,10 @@ impl Settings {
             config,
             config_source,
             certificates: Arc::new(certificates.0),
-            require_authentication: options.require_authentication,
-            secure_pmcd: SecurePmcd::find(environment, &mut remarks),
+            demands: Demands {
+                authentication: options.require_authentication,
+                way_to_pmcd: SecurePmcd::find(environment, &mut remarks),
+            },
             remarks,
         })
     }

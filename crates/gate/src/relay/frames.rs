@@ -72,12 +72,14 @@ impl Frames {
         }
     }
 
-    /// Walks over `bytes`, which begin where the last call stopped.
+    /// Walks over `bytes`, which begin where the last call stopped. `begins` is told where each frame
+    /// begins that may go on.
     pub(crate) fn pass<I: Inspector>(
         &mut self,
         inspector: &mut I,
         side: Side,
         bytes: &[u8],
+        mut begins: impl FnMut(usize),
     ) -> Passed<I::Refusal> {
         let mut at = 0;
         let mut frames = 0;
@@ -137,6 +139,7 @@ impl Frames {
                         }
                         Verdict::PassAll => self.position = Position::Opaque,
                         Verdict::Pass(len) => {
+                            begins(at);
                             frames += 1;
                             self.wanted = 0;
                             self.position = Position::Body(len.max(1));
@@ -204,7 +207,12 @@ mod tests {
             let piece = (*cuts.next().unwrap_or(&1)).min(rest.len());
             buffer[start..start + piece].copy_from_slice(&rest[..piece]);
             rest = &rest[piece..];
-            let passed = frames.pass(&mut ByteFrames, Side::Client, &buffer[..start + piece]);
+            let passed = frames.pass(
+                &mut ByteFrames,
+                Side::Client,
+                &buffer[..start + piece],
+                |_| {},
+            );
             out.extend_from_slice(&buffer[..passed.len]);
             count += passed.frames;
             match passed.end {

@@ -14,6 +14,8 @@ use super::{End, MAX_EARLY, Side};
 /// What the lanes of one loop share.
 pub(crate) struct Workshop {
     pub(crate) scratch: Box<[u8]>,
+    /// Where frames begin in the scratch buffer, if they are to be sealed.
+    starts: Vec<usize>,
     /// Records as they were read; empty until the first session with TLS.
     records: Vec<u8>,
     /// Records about to be sent.
@@ -47,6 +49,7 @@ impl Workshop {
         let scratch = vec![0; SCRATCH].into_boxed_slice();
         Ok(Workshop {
             scratch,
+            starts: Vec::new(),
             records: Vec::new(),
             sealed: Vec::new(),
             pipes: PipePool::new()?,
@@ -290,6 +293,7 @@ impl Lane {
     /// The stream ends inside a head: the receiver may see that for itself.
     fn send_held<R>(&mut self, way: &mut Way<'_>, workshop: &mut Workshop) -> Result<(), End<R>> {
         let held = self.frames.restore(&mut workshop.scratch);
+        workshop.starts.clear();
         self.send_or_park(way, workshop, held)
     }
 
@@ -317,9 +321,14 @@ impl Lane {
         workshop: &mut Workshop,
         len: usize,
     ) -> Result<(), End<I::Refusal>> {
-        let passed = self
-            .frames
-            .pass(inspector, way.side, &workshop.scratch[..len]);
+        workshop.starts.clear();
+        let bytes = &workshop.scratch[..len];
+        let passed = if way.to.is_plain() {
+            self.frames.pass(inspector, way.side, bytes, |_| {})
+        } else {
+            let note = |start| workshop.starts.push(start);
+            self.frames.pass(inspector, way.side, bytes, note)
+        };
         self.frame_count += passed.frames;
         self.send_or_park(way, workshop, passed.len)?;
         passed.end.map_or(Ok(()), Err)
@@ -327,6 +336,9 @@ impl Lane {
 
     /// Sends the first `len` bytes of the scratch buffer, sealed if the receiver has a channel; what
     /// it does not take waits.
+    ///
+    /// A record has bytes of one frame only: a peer that waits on its socket between frames, as libpcp
+    /// does, would not see a second one that it has already taken out of the socket with the first.
     fn send_or_park<R>(
         &mut self,
         way: &mut Way<'_>,
@@ -341,9 +353,14 @@ impl Lane {
         };
         if len > 0 {
             workshop.sealed.clear();
-            channel
-                .seal(&workshop.scratch[..len], &mut workshop.sealed)
-                .map_err(|error| broken(way.side.other(), error))?;
+            let mut sealed = 0;
+            for end in workshop.starts.iter().copied().chain([len]) {
+                let frame = workshop.scratch.get(sealed..end).unwrap_or_default();
+                channel
+                    .seal(frame, &mut workshop.sealed)
+                    .map_err(|error| broken(way.side.other(), error))?;
+                sealed = end;
+            }
             self.passed += len as u64;
             self.send_sealed(way, workshop)?;
         }

@@ -397,3 +397,20 @@ fn shaken_but_for_the_last_word(outer: TcpStream, inner: &mut TcpStream) -> Clie
     }
     ClientSide { stream, ours }
 }
+
+#[test]
+fn a_record_has_bytes_of_one_frame_only() {
+    for secure in [(true, true), (false, true)] {
+        let rig = Rig::new();
+        let (mut client, server) = session(&rig, secure, b"");
+        let frames: Vec<Vec<u8>> = (1..=9).map(|len| frame(&pattern(len * 1000))).collect();
+        client.write_all(&frames.concat()).unwrap();
+        for frame in &frames {
+            let head = read_exactly(&mut server.socket(), 5);
+            let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
+            // The kind of the record and a checksum come on top of what is inside (RFC 8446, 5.2).
+            assert_eq!(length, frame.len() + 1 + 16);
+            read_exactly(&mut server.socket(), length);
+        }
+    }
+}

@@ -54,7 +54,7 @@ impl Channel {
         }
     }
 
-    /// Seals `plain` and appends the records to `sealed`.
+    /// Seals `plain` in records of its own, none if it is empty, and appends them to `sealed`.
     ///
     /// # Errors
     /// When the connection can seal nothing more.

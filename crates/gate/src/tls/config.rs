@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustls::client::ClientConfig;
+use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::ring::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ServerConfig, WebPkiClientVerifier};
@@ -111,11 +111,15 @@ pub fn client_config(
         .map_err(|error| TlsProblem::Refused(error).at("the configuration of TLS"))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(Arc::new(match identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
             let key = Arc::clone(&identity.key);
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
-    }))
+    };
+    // A server by OpenSSL that wants certificates, such as pmcd -Q, ends the handshake when a session
+    // is to be taken up again and nobody has named it a context for that.
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
 }

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::SecureStream;
@@ -19,9 +21,51 @@ pub enum Link {
     Plain(Stream),
     /// TLS is in between.
     Secure(SecureStream<Stream>),
+    /// A handshake has failed: nobody is there to talk to.
+    Lost,
 }
 
 impl Link {
+    /// Makes the handshake as a server. `early` is what was already read. A link that is not plain
+    /// has had its handshake.
+    ///
+    /// # Errors
+    /// As for [`accept`](super::accept); the link is then lost.
+    pub async fn accept(&mut self, early: &[u8], config: Arc<ServerConfig>) -> io::Result<()> {
+        let stream = self.take_plain()?;
+        *self = Link::Secure(super::accept(stream, early, config).await?);
+        Ok(())
+    }
+
+    /// Makes the handshake as a client of the server that has `name`.
+    ///
+    /// # Errors
+    /// As for [`connect`](super::connect); the link is then lost.
+    pub async fn connect(
+        &mut self,
+        name: ServerName<'static>,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<()> {
+        let stream = self.take_plain()?;
+        *self = Link::Secure(super::connect(stream, name, config).await?);
+        Ok(())
+    }
+
+    fn take_plain(&mut self) -> io::Result<Stream> {
+        match std::mem::replace(self, Link::Lost) {
+            Link::Plain(stream) => Ok(stream),
+            other => {
+                *self = other;
+                Err(io::Error::other("the link has had its handshake"))
+            }
+        }
+    }
+
+    /// Whether TLS is in between.
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Link::Secure(_))
+    }
+
     /// Takes the connection out of the runtime, for the relay. Nothing that was received is lost.
     ///
     /// # Errors
@@ -33,16 +77,21 @@ impl Link {
                 let (stream, channel) = stream.into_parts();
                 Leg::secure(stream.into_fd()?, channel)
             }
+            Link::Lost => return Err(lost()),
         })
     }
 
     /// The certificates that the peer has shown and that were verified, its own first.
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         match self {
-            Link::Plain(_) => &[],
+            Link::Plain(_) | Link::Lost => &[],
             Link::Secure(stream) => stream.peer_certificates(),
         }
     }
+}
+
+fn lost() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 impl AsyncRead for Link {
@@ -54,6 +103,7 @@ impl AsyncRead for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Link::Secure(stream) => Pin::new(stream).poll_read(context, buffer),
+            Link::Lost => Poll::Ready(Err(lost())),
         }
     }
 }
@@ -67,6 +117,7 @@ impl AsyncWrite for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Link::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
+            Link::Lost => Poll::Ready(Err(lost())),
         }
     }
 
@@ -74,6 +125,7 @@ impl AsyncWrite for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_flush(context),
             Link::Secure(stream) => Pin::new(stream).poll_flush(context),
+            Link::Lost => Poll::Ready(Err(lost())),
         }
     }
 
@@ -81,6 +133,7 @@ impl AsyncWrite for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Link::Secure(stream) => Pin::new(stream).poll_shutdown(context),
+            Link::Lost => Poll::Ready(Err(lost())),
         }
     }
 }

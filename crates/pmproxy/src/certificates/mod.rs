@@ -11,12 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use gate::lifecycle::Account;
 use gate::tls::{
-    Authorities, Ciphers, ClientCertificates, ClientConfig, Identity, ServerConfig, Tolerance,
-    client_config, server_config,
+    Authorities, Ciphers, ClientCertificates, Identity, Tolerance, client_config, server_config,
 };
 use pcp_env::Environment;
 
 use crate::options::Options;
+use crate::secure_channels::{SecureChannels, ServerSide};
 use nss::Database;
 use tls_conf::Meaning;
 pub(crate) use tls_conf::TlsSettings;
@@ -49,25 +49,10 @@ struct Own {
     of_clients: Authorities,
 }
 
-/// What secure channels are made with.
-#[derive(Debug)]
-pub(crate) struct SecureChannels {
-    identity: Identity,
-    source: String,
-    unasked: Arc<ServerConfig>,
-    welcome: Arc<ServerConfig>,
-    /// Missing where no authority of clients is known.
-    required: Option<Arc<ServerConfig>>,
-    client: Arc<ClientConfig>,
-    clients_required: bool,
-    authorities: usize,
-}
-
 /// What a look at the sources gives.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// None when secure channels pass through end to end.
-    pub(crate) channels: Option<SecureChannels>,
+    pub(crate) channels: SecureChannels,
     /// What the log should say.
     pub(crate) remarks: Vec<String>,
 }
@@ -100,13 +85,20 @@ impl Sources {
     /// `pmproxy.conf`.
     pub(crate) fn load(&self, enabled: bool, settings: &TlsSettings) -> Result<Found> {
         let mut remarks = Vec::new();
-        let channels = if enabled {
-            self.load_enabled(settings, &mut remarks)?
+        let (shared, ignored) = match &self.tls_conf {
+            Some(path) => TlsSettings::read(path)?,
+            None => Default::default(),
+        };
+        remarks.extend(ignored);
+        // The first one that has something to say wins.
+        let files = [settings, &shared];
+        let own = if enabled {
+            self.own(&files, &mut remarks)?
         } else {
             remarks.push("secure.enabled = false: secure channels pass through end to end".into());
             None
         };
-        if channels.is_none() && self.require_clients {
+        if own.is_none() && self.require_clients {
             bail!(
                 "-Q: client certificates cannot be required without a certificate of pmproxy's \
                  own (see -C, or certificates in pmproxy.conf){}",
@@ -116,28 +108,9 @@ impl Sources {
                     .unwrap_or_default()
             );
         }
-        if let Some(channels) = &channels {
-            remarks.push(channels.describe());
-        }
+        let channels = self.channels(own, &files)?;
+        remarks.extend(channels.server.as_ref().map(ServerSide::describe));
         Ok(Found { channels, remarks })
-    }
-
-    fn load_enabled(
-        &self,
-        settings: &TlsSettings,
-        remarks: &mut Vec<String>,
-    ) -> Result<Option<SecureChannels>> {
-        let (shared, ignored) = match &self.tls_conf {
-            Some(path) => TlsSettings::read(path)?,
-            None => Default::default(),
-        };
-        remarks.extend(ignored);
-        // The first one that has something to say wins.
-        let files = [settings, &shared];
-        let Some(own) = self.own(&files, remarks)? else {
-            return Ok(None);
-        };
-        self.channels(own, &files).map(Some)
     }
 
     /// The certificate and where it comes from: the options, then the files, then the usual
@@ -184,52 +157,60 @@ impl Sources {
         }))
     }
 
-    fn channels(&self, own: Own, files: &[&TlsSettings]) -> Result<SecureChannels> {
+    fn channels(&self, own: Option<Own>, files: &[&TlsSettings]) -> Result<SecureChannels> {
         let configured = configured_authorities(files)?;
-        let or_configured = |authorities: Authorities| {
-            if authorities.is_empty() {
-                configured.clone()
-            } else {
-                authorities
-            }
-        };
-        let of_servers = or_configured(own.of_servers);
-        let of_clients = or_configured(own.of_clients);
         let ciphers = ciphers(files)?;
+        let of_servers = match &own {
+            Some(own) if !own.of_servers.is_empty() => &own.of_servers,
+            _ => &configured,
+        };
+        let shown = self.shown_to_pmcd(own.as_ref(), files)?;
+        let client = client_config(shown.as_ref(), of_servers, &ciphers, self.tolerance)?;
+        let server = own
+            .map(|own| self.server_side(own, configured.clone(), &ciphers, files))
+            .transpose()?;
+        Ok(SecureChannels { server, client })
+    }
+
+    fn server_side(
+        &self,
+        own: Own,
+        configured: Authorities,
+        ciphers: &Ciphers,
+        files: &[&TlsSettings],
+    ) -> Result<ServerSide> {
+        let of_clients = if own.of_clients.is_empty() {
+            configured
+        } else {
+            own.of_clients
+        };
         let verify = first(files, Meaning::VerifyClients).map(tls_conf::Setting::is_on);
-        let clients_required = self.require_clients || verify.transpose()?.unwrap_or(false);
-        let server = |clients| server_config(&own.identity, clients, &of_clients, &ciphers);
+        let requires_certificates = self.require_clients || verify.transpose()?.unwrap_or(false);
+        let server = |clients| server_config(&own.identity, clients, &of_clients, ciphers);
         let required = match server(ClientCertificates::Required) {
             Ok(config) => Some(config),
-            Err(error) if clients_required => return Err(self.cannot_require(error)),
+            Err(error) if requires_certificates => return Err(self.cannot_require(error)),
             Err(_) => None,
         };
-        Ok(SecureChannels {
-            unasked: server(ClientCertificates::Unasked)?,
+        Ok(ServerSide {
             welcome: server(ClientCertificates::Welcome)?,
             required,
-            client: client_config(
-                Some(&self.shown_to_pmcd(&own.identity, files)?),
-                &of_servers,
-                &ciphers,
-                self.tolerance,
-            )?,
-            clients_required,
-            authorities: of_clients.and(of_servers).len(),
+            requires_certificates,
+            authorities: of_clients.and(own.of_servers).len(),
             identity: own.identity,
             source: own.source,
         })
     }
 
     /// `tls.conf` may have a certificate of its own for the client's side.
-    fn shown_to_pmcd(&self, own: &Identity, files: &[&TlsSettings]) -> Result<Identity> {
+    fn shown_to_pmcd(&self, own: Option<&Own>, files: &[&TlsSettings]) -> Result<Option<Identity>> {
         for file in files {
             let (certificate, key) = (Meaning::ClientCertificate, Meaning::ClientPrivateKey);
             if let Some(other) = self.pem_identity(file, certificate, key)? {
-                return Ok(other.identity);
+                return Ok(Some(other.identity));
             }
         }
-        Ok(own.clone())
+        Ok(own.map(|own| own.identity.clone()))
     }
 
     fn cannot_require(&self, error: gate::tls::TlsError) -> anyhow::Error {
@@ -278,69 +259,25 @@ fn ciphers(files: &[&TlsSettings]) -> Result<Ciphers> {
     )?)
 }
 
-impl SecureChannels {
-    /// For the side towards clients. None where certificates are required and no authority is
-    /// known that could have issued them.
-    #[expect(dead_code, reason = "sessions take it into use")]
-    pub(crate) fn server(&self, clients: ClientCertificates) -> Option<&Arc<ServerConfig>> {
-        match clients {
-            ClientCertificates::Unasked => Some(&self.unasked),
-            ClientCertificates::Welcome => Some(&self.welcome),
-            ClientCertificates::Required => self.required.as_ref(),
-        }
-    }
-
-    /// For the side towards pmcd.
-    #[expect(dead_code, reason = "sessions take it into use")]
-    pub(crate) fn client(&self) -> &Arc<ClientConfig> {
-        &self.client
-    }
-
-    /// Whether clients that are not local must have a trusted certificate (`-Q`,
-    /// `tls-verify-clients`).
-    #[expect(dead_code, reason = "sessions take it into use")]
-    pub(crate) fn clients_are_required(&self) -> bool {
-        self.clients_required
-    }
-
-    fn describe(&self) -> String {
-        let (subject, source) = (self.identity.subject(), &self.source);
-        let until = self.identity.expires_text();
-        let trusted = match self.authorities {
-            0 => "no authority is trusted".into(),
-            1 => "1 authority is trusted".into(),
-            count => format!("{count} authorities are trusted"),
-        };
-        format!(
-            "secure channels end here with {subject}, from {source}, valid until {until}; {trusted}"
-        )
-    }
-
-    fn expiry_warning(&self) -> Option<String> {
-        let warning = self.identity.expiry_warning()?;
-        Some(format!("{warning} (it is from {})", self.source))
-    }
-}
-
 /// The secure channels of a running daemon; SIGHUP can exchange them.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     sources: Sources,
-    current: RwLock<Option<Arc<SecureChannels>>>,
+    current: RwLock<Arc<SecureChannels>>,
 }
 
 impl Certificates {
-    pub(crate) fn new(sources: Sources, channels: Option<SecureChannels>) -> Certificates {
+    pub(crate) fn new(sources: Sources, channels: SecureChannels) -> Certificates {
         Certificates {
             sources,
-            current: RwLock::new(channels.map(Arc::new)),
+            current: RwLock::new(Arc::new(channels)),
         }
     }
 
-    /// What new handshakes are to use; none when secure channels pass through end to end.
-    pub(crate) fn current(&self) -> Option<Arc<SecureChannels>> {
+    /// What new handshakes are to use.
+    pub(crate) fn current(&self) -> Arc<SecureChannels> {
         let current = self.current.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads the certificates anew and gives remarks for the log.
@@ -349,19 +286,20 @@ impl Certificates {
     /// Where that fails, those from before stay in use.
     pub(crate) fn reload(&self, enabled: bool, settings: &TlsSettings) -> Result<Vec<String>> {
         let found = self.sources.load(enabled, settings)?;
-        if enabled && found.channels.is_none() && self.are_of_usual_database() {
+        if enabled && found.channels.server.is_none() && self.are_of_usual_database() {
             // What was optional once is in use now.
             bail!("{}", found.remarks.join("; "));
         }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = found.channels.map(Arc::new);
+        *current = Arc::new(found.channels);
         Ok(found.remarks)
     }
 
     fn are_of_usual_database(&self) -> bool {
         let usual = Database::usual().source();
-        self.current()
-            .is_some_and(|current| current.source == usual)
+        let current = self.current();
+        let server = current.server.as_ref();
+        server.is_some_and(|server| server.source == usual)
     }
 
     /// Warns of the end of the certificate, now and once a day.
@@ -382,6 +320,6 @@ impl Certificates {
 
     /// What to tell if the certificate is not valid or soon will not be.
     pub(crate) fn expiry_warning(&self) -> Option<String> {
-        self.current()?.expiry_warning()
+        self.current().server.as_ref()?.expiry_warning()
     }
 }
