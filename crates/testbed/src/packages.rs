@@ -61,6 +61,24 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/bin/openssl"],
     },
     Package {
+        name: "socat",
+        needed_for: NeededFor::Tests,
+        purpose: "secure channels for clients that begin without one",
+        proof: &["/usr/bin/socat"],
+    },
+    Package {
+        name: "sasl2-bin",
+        needed_for: NeededFor::Tests,
+        purpose: "users whom pmcd can authenticate",
+        proof: &["/usr/sbin/saslpasswd2"],
+    },
+    Package {
+        name: "libsasl2-modules",
+        needed_for: NeededFor::Tests,
+        purpose: "ways for users to authenticate themselves",
+        proof: &["/usr/share/doc/libsasl2-modules/copyright"],
+    },
+    Package {
         name: "dbus",
         needed_for: NeededFor::Tests,
         purpose: "the system bus, over which Avahi is spoken to",
