@@ -71,6 +71,11 @@ impl PduInspector {
         }
     }
 
+    /// Whether the client asked for a secure channel, so that what passes is TLS, or soon will be.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.credentials == Credentials::Secure
+    }
+
     fn count(&self, side: Side, pdu_type: PduType) {
         if let Counting::In(tally) = &self.counting {
             tally.count(side, pdu_type);

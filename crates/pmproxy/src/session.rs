@@ -18,10 +18,12 @@ use pcp_proto::greeting::{
 use pcp_proto::{ErrorPdu, LengthError, Pdu, PduLimit, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::counters::{Counters, Reason};
 use crate::inspector::PduInspector;
+use crate::presence::{Guests, Presence};
+use crate::targets::Connection;
 
 /// Room for the greeting, the line with host and port, and first PDUs that come along with them.
 const GREETING_ROOM: usize = 2 * (CLIENT_HELLO.len() + MAX_TARGET_LINE);
@@ -38,8 +40,17 @@ const FAREWELL_BYTES: usize = 64 * 1024;
 pub(crate) struct Ticket {
     peer: Peer,
     target: Target,
+    presence: Presence,
+    _connection: Connection,
     _place: Place,
     _grant: Grant,
+}
+
+impl Ticket {
+    /// The client's number among those that are there.
+    pub(crate) fn number(&self) -> u64 {
+        self.presence.number()
+    }
 }
 
 /// The relay as this daemon uses it.
@@ -139,6 +150,7 @@ impl Access {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) counters: Counters,
+    pub(crate) guests: Guests,
     pub(crate) throttle: Throttle,
     pub(crate) dialer: Dialer,
     pub(crate) access: Access,
@@ -159,7 +171,8 @@ impl Shared {
     ) {
         self.counters.clients.inc();
         tracing::debug!(target: "context", "client {peer} connected");
-        match self.admit(&mut stream, peer, &place).await {
+        let presence = self.guests.enter(peer);
+        match self.admit(&mut stream, peer, &presence, &place).await {
             Ok((target, server, early)) => {
                 tracing::debug!(target: "context", "client {peer} is connected to {target}");
                 let Dialled {
@@ -167,9 +180,12 @@ impl Shared {
                     turn,
                     grant,
                 } = server;
+                presence.relaying();
                 let ticket = Ticket {
                     peer,
+                    _connection: self.counters.targets.connect(&target),
                     target,
+                    presence,
                     _place: place,
                     _grant: grant,
                 };
@@ -191,6 +207,7 @@ impl Shared {
         &self,
         stream: &mut Stream,
         peer: Peer,
+        presence: &Presence,
         place: &Place,
     ) -> Result<(Target, Dialled, Vec<u8>), Refusal> {
         let limit = self.greeting_limit;
@@ -199,19 +216,28 @@ impl Shared {
         if place.is_over_limit() {
             return Err(Refusal::Full(target));
         }
-        match self
-            .dialer
-            .dial(
-                target.host(),
-                target.port(),
-                &Client::new(peer),
-                &self.access.policy(),
-            )
-            .await
-        {
+        presence.connecting(&target);
+        match self.dial(&target, peer).await {
             Ok(server) => Ok((target, server, early)),
             Err(source) => Err(Refusal::Unreachable { target, source }),
         }
+    }
+
+    /// Connects to a pmcd, and takes note of how long that took.
+    async fn dial(&self, target: &Target, peer: Peer) -> Result<Dialled, DialError> {
+        let (client, policy) = (Client::new(peer), self.access.policy());
+        let begun = Instant::now();
+        let dialled = self
+            .dialer
+            .dial(target.host(), target.port(), &client, &policy)
+            .await;
+        match &dialled {
+            Ok(_) => self.counters.connected.observe(begun.elapsed()),
+            // Nothing was tried.
+            Err(DialError::Denied(_)) => {}
+            Err(_) => self.counters.failed.observe(begun.elapsed()),
+        }
+        dialled
     }
 
     fn hand_over(

@@ -94,6 +94,7 @@ impl Settings {
         let config_source = ConfigSource::find(options.config, environment)?;
         let config = config_source.read()?;
         let run_dir = absolute(environment.run_dir())?;
+        let admin_socket = admin_socket(environment, &config)?;
         let mut remarks = Vec::new();
         let account = account(
             options.mode,
@@ -114,9 +115,6 @@ impl Settings {
         let socket = options
             .socket
             .or_else(|| environment.path("PMPROXY_SOCKET"));
-        let admin_socket = environment
-            .path("PMPROXY_ADMIN_SOCKET")
-            .or_else(|| config.admin_socket.clone());
         Ok(Settings {
             mode: options.mode,
             advertise: !options.no_advertisement,
@@ -130,12 +128,21 @@ impl Settings {
             debug: options.debug,
             log: absolute(options.log.unwrap_or("pmproxy.log".into()))?,
             pid_file: run_dir.join("pmproxy.pid"),
-            admin_socket: absolute(admin_socket.unwrap_or(run_dir.join("pmproxy.admin.socket")))?,
+            admin_socket,
             config,
             config_source,
             remarks,
         })
     }
+}
+
+/// Where the daemon has its admin socket, and whoever asks it finds it.
+pub(crate) fn admin_socket(environment: &Environment, config: &Config) -> Result<PathBuf> {
+    let path = environment
+        .path("PMPROXY_ADMIN_SOCKET")
+        .or_else(|| config.admin_socket.clone())
+        .unwrap_or_else(|| environment.run_dir().join("pmproxy.admin.socket"));
+    Ok(absolute(path)?)
 }
 
 /// A daemon of root's becomes the user of PCP's daemons, if there is one; otherwise only `-U`

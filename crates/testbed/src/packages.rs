@@ -82,6 +82,12 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/bin/avahi-browse"],
     },
     Package {
+        name: "python3-prometheus-client",
+        needed_for: NeededFor::Tests,
+        purpose: "the parser of Prometheus's own client library",
+        proof: &["/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"],
+    },
+    Package {
         name: "g++",
         needed_for: NeededFor::Tests,
         purpose: "libFuzzer, which is C++",

@@ -46,13 +46,18 @@ impl Pmproxy {
         }
     }
 
+    /// Where ours has its admin socket.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.folder().join(ADMIN_SOCKET)
+    }
+
     /// The telemetry of ours: Prometheus text from its admin socket. The connection that showed that
     /// it was ready is a client too, which left without a greeting: compare with an earlier value.
     ///
     /// # Errors
     /// When it does not answer, or not with success.
     pub fn metrics(&self) -> Result<String> {
-        let path = self.folder().join(ADMIN_SOCKET);
+        let path = self.admin_socket();
         let answer = http_get(&path, "/metrics")
             .with_context(|| format!("cannot get /metrics from {}", path.display()))?;
         match answer.split_once("\r\n\r\n") {

@@ -12,7 +12,12 @@ const CONFIGURATION: &str = include_str!("../../../../dist/pmproxy/pmproxy.conf"
 const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 
 /// Every setting of the section [pmproxy].
-const SETTINGS: [&str; 3] = ["clients.max", "admin.socket", "counters.pdus"];
+const SETTINGS: [&str; 4] = [
+    "clients.max",
+    "admin.socket",
+    "admin.address",
+    "counters.pdus",
+];
 
 /// The words of a text that are options.
 fn options_in<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
