@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) admin_address: Option<SocketAddr>,
     /// `counters.pdus`
     pub(crate) count_pdus: bool,
+    /// `mmv.enabled`
+    pub(crate) mmv: bool,
     /// `[access]`
     pub(crate) policy: Policy,
     /// What the log should say about it.
@@ -63,6 +65,7 @@ impl Default for Config {
             admin_socket: None,
             admin_address: None,
             count_pdus: true,
+            mmv: true,
             policy: Policy::default(),
             remarks: Vec::new(),
         }
@@ -172,6 +175,7 @@ impl Config {
             ("admin.socket", self.admin_socket != running.admin_socket),
             ("admin.address", self.admin_address != running.admin_address),
             ("counters.pdus", self.count_pdus != running.count_pdus),
+            ("mmv.enabled", self.mmv != running.mmv),
         ];
         let differ = fixed.into_iter().filter(|(_, differs)| *differs);
         differ.map(|(name, _)| name)
@@ -208,6 +212,10 @@ impl Config {
             "counters.pdus" => match value.parse() {
                 Ok(count) => self.count_pdus = count,
                 Err(_) => return refuse("counters.pdus", "true or false"),
+            },
+            "mmv.enabled" => match value.parse() {
+                Ok(enabled) => self.mmv = enabled,
+                Err(_) => return refuse("mmv.enabled", "true or false"),
             },
             _ if WITHOUT_EFFECT.contains(&key) => {
                 ignored.without_effect.insert(key.into());
@@ -255,14 +263,14 @@ mod tests {
     #[test]
     fn our_settings_are_read_and_those_of_today_are_passed_over_with_a_remark() {
         let text = "# ours\n[pmproxy]\nclients.max = 20\nadmin.socket = /run/x\n\
-                    admin.address = [::1]:44380\ncounters.pdus = false\nhttp.enabled = true\n\
+                    admin.address = [::1]:44380\ncounters.pdus = false\nmmv.enabled = false\nhttp.enabled = true\n\
                     pcp.enabled = true\ncolour = blue\n[redis]\nservers = localhost:6379\n\
                     password = \"a\\b\n[paint]\n";
         let config = parse(text).unwrap();
         assert_eq!(config.max_clients, 20);
         assert_eq!(config.admin_socket, Some("/run/x".into()));
         assert_eq!(config.admin_address, "[::1]:44380".parse().ok());
-        assert!(!config.count_pdus);
+        assert!(!config.count_pdus && !config.mmv);
         assert_eq!(
             config.remarks,
             [
@@ -290,7 +298,10 @@ mod tests {
             let text = format!("[pmproxy]\nadmin.address = {address}\n");
             assert!(error(&text).contains("expected ADDRESS:PORT"), "{address}");
         }
-        assert!(error("[pmproxy]\ncounters.pdus = no\n").ends_with("expected true or false"));
+        for switch in ["counters.pdus", "mmv.enabled"] {
+            let text = format!("[pmproxy]\n{switch} = no\n");
+            assert!(error(&text).ends_with("expected true or false"), "{switch}");
+        }
         assert!(
             error("[pmproxy]\n\nclients.max\n").starts_with("pmproxy.conf:"),
             "{}",

@@ -46,6 +46,23 @@ pub(crate) enum Reason {
     System,
 }
 
+impl Reason {
+    /// All of them.
+    pub(crate) const ALL: [Reason; 11] = [
+        Reason::Greeting,
+        Reason::Target,
+        Reason::Stalled,
+        Reason::Left,
+        Reason::Unresolved,
+        Reason::Unreachable,
+        Reason::Denied,
+        Reason::Limited,
+        Reason::Full,
+        Reason::PduLength,
+        Reason::System,
+    ];
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
     reason: Reason,
@@ -68,6 +85,12 @@ impl Counters {
     /// Notes that a client was not served.
     pub(crate) fn refuse(&self, reason: Reason) {
         self.refused.get_or_create(&Refused { reason }).inc();
+    }
+
+    /// How many clients were not served for this reason.
+    pub(crate) fn refused(&self, reason: Reason) -> u64 {
+        let counter = self.refused.get(&Refused { reason });
+        counter.map_or(0, |counter| counter.get())
     }
 }
 
@@ -109,6 +132,16 @@ impl Numbers {
         }
     }
 
+    /// What is counted outside the relay.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is counted elsewhere.
+    pub(crate) fn read(&self) -> Reading {
+        (self.read)()
+    }
+
     /// As readers of Prometheus text see them.
     pub(crate) fn registry(&self) -> Registry {
         let counters = &self.counters;
@@ -130,7 +163,7 @@ impl Numbers {
 
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let reading = (self.read)();
+        let reading = self.read();
         encode_relay(&mut encoder, &reading)?;
         encode_connects(&mut encoder, &self.counters)?;
         encode_targets(&mut encoder, &self.counters.targets)

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::counters::{Counters, Numbers, Reading};
 use crate::options::Mode;
+use crate::pcp_metrics::Exporter;
 use crate::pdu_tally::PduCounts;
 use crate::presence::Guests;
 use crate::request_ports::{RequestPorts, open_as};
@@ -264,6 +265,7 @@ impl<'a> Daemon<'a> {
         for port in ports {
             work.spawn(self.accept_clients(port.into_listener()?));
         }
+        let _metrics = self.export_metrics();
         let site = Site::new(Arc::new(self.numbers().registry()));
         if let Some(address) = admin.address {
             work.spawn(telemetry::serve(address.into_listener()?, site.clone()));
@@ -298,6 +300,16 @@ impl<'a> Daemon<'a> {
         }
         tracing::info!("pmproxy Shutdown");
         Ok(())
+    }
+
+    /// Tells the pmcd of this host the numbers, where there is one.
+    fn export_metrics(&self) -> Option<Exporter> {
+        if !self.settings.config.mmv {
+            return None;
+        }
+        Exporter::start(&self.settings.metrics_folder, self.numbers())
+            .inspect_err(|error| tracing::info!("no metrics for the pmcd of this host: {error}"))
+            .ok()
     }
 
     fn numbers(&self) -> Numbers {

@@ -11,6 +11,7 @@ mod daemon;
 mod fatal;
 mod inspector;
 mod options;
+mod pcp_metrics;
 mod pdu_tally;
 mod presence;
 mod request_ports;

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) log: PathBuf,
     pub(crate) pid_file: PathBuf,
     pub(crate) admin_socket: PathBuf,
+    /// Where pmcd's PMDA looks for our metrics.
+    pub(crate) metrics_folder: PathBuf,
     pub(crate) config: Config,
     pub(crate) config_source: ConfigSource,
     /// What the log should say before the work begins.
@@ -129,6 +131,7 @@ impl Settings {
             log: absolute(options.log.unwrap_or("pmproxy.log".into()))?,
             pid_file: run_dir.join("pmproxy.pid"),
             admin_socket,
+            metrics_folder: absolute(environment.tmp_dir().join("pmproxy"))?,
             config,
             config_source,
             remarks,

@@ -40,6 +40,7 @@ pub const PACKAGES: &[Package] = &[
             "/usr/lib/pcp/bin/pmnsmerge",
             "/usr/lib/pcp/bin/pmproxy",
             "/var/lib/pcp/pmdas/linux/pmdalinux",
+            "/var/lib/pcp/pmdas/mmv/pmda_mmv.so",
         ],
     },
     Package {

@@ -18,6 +18,9 @@ use crate::scratch::Scratch;
 const C_PMPROXY: &str = "/usr/lib/pcp/bin/pmproxy";
 const ADMIN_SOCKET: &str = "admin.sock";
 
+/// The folder in `PCP_TMP_DIR` where a pmproxy leaves its metrics for pmcd.
+const METRICS: &str = "pmproxy";
+
 /// A running pmproxy. It is a [`Daemon`].
 #[derive(Debug)]
 pub struct Pmproxy(Daemon);
@@ -170,6 +173,7 @@ impl PmproxyBuilder {
     pub fn start(self) -> Result<Pmproxy> {
         self.package.map_or(Ok(()), packages::require)?;
         let scratch = Scratch::new()?;
+        scratch.folder(METRICS)?;
         if let Some(text) = &self.config {
             scratch.write("pmproxy.conf", text)?;
         }
@@ -199,6 +203,8 @@ impl PmproxyBuilder {
         command.args(&self.args);
         command.env("PMPROXY_LOCAL", "1");
         command.env("PMPROXY_ADMIN_SOCKET", scratch.join(ADMIN_SOCKET));
+        // Its metrics are not for the pmcd of this host.
+        command.env("PCP_TMP_DIR", scratch.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -148,6 +148,7 @@ impl Contender {
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
             command.arg("-c").arg(file);
             command.env("PMPROXY_ADMIN_SOCKET", folder.join("admin"));
+            command.env("PCP_TMP_DIR", folder);
         }
         Ok(command)
     }

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod peers;
 mod prometheus;
 mod status;

@@ -12,11 +12,12 @@ const CONFIGURATION: &str = include_str!("../../../../dist/pmproxy/pmproxy.conf"
 const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 
 /// Every setting of the section [pmproxy].
-const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 5] = [
     "clients.max",
     "admin.socket",
     "admin.address",
     "counters.pdus",
+    "mmv.enabled",
 ];
 
 /// The words of a text that are options.
