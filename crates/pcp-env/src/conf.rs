@@ -16,6 +16,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("PCP_RUN_DIR", "/run/pcp"),
     ("PCP_SYSCONF_DIR", "/etc/pcp"),
     ("PCP_TLSCONF_PATH", "/etc/pcp/tls.conf"),
+    ("PCP_TMP_DIR", "/var/lib/pcp/tmp"),
     ("PCP_USER", "pcp"),
 ];
 
@@ -129,6 +130,11 @@ impl Environment {
     /// Where configuration lies (`PCP_SYSCONF_DIR`).
     pub fn sysconf_dir(&self) -> PathBuf {
         self.path("PCP_SYSCONF_DIR").unwrap_or_default()
+    }
+
+    /// Where daemons leave what other daemons read (`PCP_TMP_DIR`).
+    pub fn tmp_dir(&self) -> PathBuf {
+        self.path("PCP_TMP_DIR").unwrap_or_default()
     }
 
     /// The user that PCP's daemons run as (`PCP_USER`).

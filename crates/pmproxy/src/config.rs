@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gate::policy::{Policy, PolicyError};
@@ -41,12 +42,16 @@ pub(crate) struct Config {
     pub(crate) max_clients: usize,
     /// `admin.socket`
     pub(crate) admin_socket: Option<PathBuf>,
+    /// `admin.address`
+    pub(crate) admin_address: Option<SocketAddr>,
     /// `counters.pdus`
     pub(crate) count_pdus: bool,
     /// `secure.enabled`
     pub(crate) secure: bool,
     /// Certificates, keys and ciphers.
     pub(crate) tls: TlsSettings,
+    /// `mmv.enabled`
+    pub(crate) mmv: bool,
     /// `[access]`
     pub(crate) policy: Policy,
     /// What the log should say about it.
@@ -58,9 +63,11 @@ impl Default for Config {
         Config {
             max_clients: MAX_CLIENTS,
             admin_socket: None,
+            admin_address: None,
             count_pdus: true,
             secure: true,
             tls: TlsSettings::default(),
+            mmv: true,
             policy: Policy::default(),
             remarks: Vec::new(),
         }
@@ -168,7 +175,9 @@ impl Config {
     pub(crate) fn fixed_that_differ(&self, running: &Config) -> impl Iterator<Item = &'static str> {
         let fixed = [
             ("admin.socket", self.admin_socket != running.admin_socket),
+            ("admin.address", self.admin_address != running.admin_address),
             ("counters.pdus", self.count_pdus != running.count_pdus),
+            ("mmv.enabled", self.mmv != running.mmv),
         ];
         let differ = fixed.into_iter().filter(|(_, differs)| *differs);
         differ.map(|(name, _)| name)
@@ -198,6 +207,10 @@ impl Config {
                 self.admin_socket = Some(value.into());
             }
             "admin.socket" => return refuse("admin.socket", "an absolute path"),
+            "admin.address" => match value.parse::<SocketAddr>() {
+                Ok(address) if address.port() != 0 => self.admin_address = Some(address),
+                _ => return refuse("admin.address", "ADDRESS:PORT, as in 127.0.0.1:44380"),
+            },
             "counters.pdus" => match value.parse() {
                 Ok(count) => self.count_pdus = count,
                 Err(_) => return refuse("counters.pdus", "true or false"),
@@ -207,6 +220,10 @@ impl Config {
                 Err(_) => return refuse("secure.enabled", "true or false"),
             },
             _ if self.tls.set(key, value, path) => {}
+            "mmv.enabled" => match value.parse() {
+                Ok(enabled) => self.mmv = enabled,
+                Err(_) => return refuse("mmv.enabled", "true or false"),
+            },
             _ if WITHOUT_EFFECT.contains(&key) => {
                 ignored.without_effect.insert(key.into());
             }
@@ -252,12 +269,15 @@ mod tests {
 
     #[test]
     fn our_settings_are_read_and_those_of_today_are_passed_over_with_a_remark() {
-        let text = "# ours\n[pmproxy]\nclients.max = 20\nadmin.socket = /run/x\nhttp.enabled = true\n\
+        let text = "# ours\n[pmproxy]\nclients.max = 20\nadmin.socket = /run/x\n\
+                    admin.address = [::1]:44380\ncounters.pdus = false\nmmv.enabled = false\nhttp.enabled = true\n\
                     pcp.enabled = true\ncolour = blue\n[redis]\nservers = localhost:6379\n\
                     password = \"a\\b\n[paint]\n";
         let config = parse(text).unwrap();
         assert_eq!(config.max_clients, 20);
         assert_eq!(config.admin_socket, Some("/run/x".into()));
+        assert_eq!(config.admin_address, "[::1]:44380".parse().ok());
+        assert!(!config.count_pdus && !config.mmv);
         assert_eq!(
             config.remarks,
             [
@@ -275,6 +295,20 @@ mod tests {
             "pmproxy.conf: [pmproxy] clients.max = \"many\": expected a number from 1 to 1000000"
         );
         assert!(error("[pmproxy]\nadmin.socket = here\n").ends_with("expected an absolute path"));
+        for address in [
+            "44380",
+            "127.0.0.1",
+            "localhost:44380",
+            "127.0.0.1:0",
+            "::1:44380",
+        ] {
+            let text = format!("[pmproxy]\nadmin.address = {address}\n");
+            assert!(error(&text).contains("expected ADDRESS:PORT"), "{address}");
+        }
+        for switch in ["counters.pdus", "mmv.enabled"] {
+            let text = format!("[pmproxy]\n{switch} = no\n");
+            assert!(error(&text).ends_with("expected true or false"), "{switch}");
+        }
         assert!(
             error("[pmproxy]\n\nclients.max\n").starts_with("pmproxy.conf:"),
             "{}",

@@ -7,15 +7,17 @@ use std::sync::atomic::AtomicU64;
 use gate::relay::{Side, Totals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric,
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
+use crate::connects::ConnectTimes;
 use crate::pdu_tally::PduCounts;
+use crate::targets::Targets;
 
 /// Why a client was not served, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -48,6 +50,23 @@ pub(crate) enum Reason {
     System,
 }
 
+impl Reason {
+    /// All of them.
+    pub(crate) const ALL: [Reason; 11] = [
+        Reason::Greeting,
+        Reason::Target,
+        Reason::Stalled,
+        Reason::Left,
+        Reason::Unresolved,
+        Reason::Unreachable,
+        Reason::Denied,
+        Reason::Limited,
+        Reason::Full,
+        Reason::PduLength,
+        Reason::System,
+    ];
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
     reason: Reason,
@@ -58,6 +77,11 @@ struct Refused {
 pub(crate) struct Counters {
     /// Connections taken.
     pub(crate) clients: Counter<u64, AtomicU64>,
+    /// How long it took to connect to a pmcd.
+    pub(crate) connected: Arc<ConnectTimes>,
+    /// How long it took to find that it cannot be done.
+    pub(crate) failed: Arc<ConnectTimes>,
+    pub(crate) targets: Targets,
     refused: Family<Refused, Counter<u64, AtomicU64>>,
 }
 
@@ -65,6 +89,12 @@ impl Counters {
     /// Notes that a client was not served.
     pub(crate) fn refuse(&self, reason: Reason) {
         self.refused.get_or_create(&Refused { reason }).inc();
+    }
+
+    /// How many clients were not served for this reason.
+    pub(crate) fn refused(&self, reason: Reason) -> u64 {
+        let counter = self.refused.get(&Refused { reason });
+        counter.map_or(0, |counter| counter.get())
     }
 }
 
@@ -106,6 +136,16 @@ impl Numbers {
         }
     }
 
+    /// What is counted outside the relay.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is counted elsewhere.
+    pub(crate) fn read(&self) -> Reading {
+        (self.read)()
+    }
+
     /// As readers of Prometheus text see them.
     pub(crate) fn registry(&self) -> Registry {
         let counters = &self.counters;
@@ -127,46 +167,89 @@ impl Numbers {
 
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Reading {
-            connected,
-            totals,
-            pdus,
-        } = (self.read)();
-        let gauges = [
-            (
-                "connected",
-                "Clients within the limit now",
-                connected as u64,
-            ),
-            (
-                "sessions",
-                "Clients connected to a pmcd now",
-                totals.sessions,
-            ),
-        ];
-        for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
-        }
-        let help = "Bytes relayed";
-        let mut bytes = encoder.encode_descriptor("bytes", help, None, MetricType::Counter)?;
-        for (side, count) in [
-            (Side::Client, totals.to_server),
-            (Side::Server, totals.to_client),
-        ] {
-            let label = [("direction", direction(side))];
-            ConstCounter::new(count).encode(bytes.encode_family(&label)?)?;
-        }
-        let help = "PDUs relayed";
-        let mut family = encoder.encode_descriptor("pdus", help, None, MetricType::Counter)?;
-        for side in [Side::Client, Side::Server] {
-            for (name, count) in pdus.from(side) {
-                let labels = [("direction", direction(side)), ("type", name)];
-                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
+        let reading = self.read();
+        encode_relay(&mut encoder, &reading)?;
+        encode_connects(&mut encoder, &self.counters)?;
+        encode_targets(&mut encoder, &self.counters.targets)
     }
+}
+
+fn encode_relay(encoder: &mut DescriptorEncoder<'_>, reading: &Reading) -> fmt::Result {
+    let totals = reading.totals;
+    let connected = reading.connected as u64;
+    for (name, help, value) in [
+        ("connected", "Clients within the limit now", connected),
+        (
+            "sessions",
+            "Clients connected to a pmcd now",
+            totals.sessions,
+        ),
+    ] {
+        gauge(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    let help = "Bytes relayed";
+    let mut bytes = encoder.encode_descriptor("bytes", help, None, MetricType::Counter)?;
+    for (side, count) in [
+        (Side::Client, totals.to_server),
+        (Side::Server, totals.to_client),
+    ] {
+        let label = [("direction", direction(side))];
+        ConstCounter::new(count).encode(bytes.encode_family(&label)?)?;
+    }
+    let help = "PDUs relayed";
+    let mut family = encoder.encode_descriptor("pdus", help, None, MetricType::Counter)?;
+    for side in [Side::Client, Side::Server] {
+        for (name, count) in reading.pdus.from(side) {
+            let labels = [("direction", direction(side)), ("type", name)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_connects(encoder: &mut DescriptorEncoder<'_>, counters: &Counters) -> fmt::Result {
+    let help = "Time from the look-up of a pmcd's name to the connection, or to the failure";
+    let (name, unit) = ("connect", Unit::Seconds);
+    let mut family = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
+    for (outcome, times) in [
+        ("connected", &counters.connected),
+        ("failed", &counters.failed),
+    ] {
+        let times = times.read();
+        family
+            .encode_family(&[("outcome", outcome)])?
+            .encode_histogram::<NoLabelSet>(
+                times.seconds(),
+                times.count(),
+                &times.by_bound(),
+                None,
+            )?;
+    }
+    Ok(())
+}
+
+fn encode_targets(encoder: &mut DescriptorEncoder<'_>, targets: &Targets) -> fmt::Result {
+    let (known, other) = targets.read();
+    let known = known
+        .into_iter()
+        .map(|(target, count)| (target.to_string(), count));
+    let counts: Vec<_> = known.chain([("other".into(), other)]).collect();
+    let (name, help) = ("target_sessions", "Clients connected now, by pmcd");
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (target, count) in &counts {
+        gauge(count.now).encode(family.encode_family(&[("target", &**target)])?)?;
+    }
+    let (name, help) = ("target_connections", "Connections made, by pmcd");
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (target, count) in &counts {
+        let label = [("target", &**target)];
+        ConstCounter::new(count.ever).encode(family.encode_family(&label)?)?;
+    }
+    Ok(())
+}
+
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 /// Where what comes from this side goes.
@@ -182,12 +265,18 @@ mod tests {
     use super::*;
     use crate::pdu_tally::PduTally;
     use pcp_proto::PduType;
+    use pcp_proto::greeting::Target;
+    use std::num::NonZeroU16;
+    use std::time::Duration;
 
     #[test]
     fn the_numbers_are_written_as_prometheus_reads_them() {
         let counters = Counters::default();
         counters.clients.inc();
         counters.refuse(Reason::PduLength);
+        counters.failed.observe(Duration::from_millis(750));
+        let target = Target::new("nas1", NonZeroU16::MIN).unwrap();
+        let _connection = counters.targets.connect(&target);
         let totals = Totals {
             sessions: 3,
             to_server: 10,
@@ -211,6 +300,13 @@ mod tests {
             "pmproxy_bytes_total{direction=\"to_client\"} 20",
             "pmproxy_pdus_total{direction=\"to_pmcd\",type=\"FETCH\"} 1",
             "pmproxy_pdus_total{direction=\"to_client\",type=\"other\"} 0",
+            "pmproxy_connect_seconds_bucket{le=\"0.5\",outcome=\"failed\"} 0",
+            "pmproxy_connect_seconds_bucket{le=\"1.0\",outcome=\"failed\"} 1",
+            "pmproxy_connect_seconds_bucket{le=\"+Inf\",outcome=\"failed\"} 1",
+            "pmproxy_connect_seconds_sum{outcome=\"failed\"} 0.75",
+            "pmproxy_connect_seconds_count{outcome=\"connected\"} 0",
+            "pmproxy_target_sessions{target=\"nas1:1\"} 1",
+            "pmproxy_target_connections_total{target=\"other\"} 0",
         ] {
             assert!(
                 text.lines().any(|each| each == line),

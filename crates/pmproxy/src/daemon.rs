@@ -16,7 +16,7 @@ use gate::lifecycle::{
 };
 use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
 use gate::listen::{Address, Bound, Listener};
-use gate::telemetry;
+use gate::telemetry::{self, Site};
 use gate::throttle::Throttle;
 use pcp_proto::PDU_VERSION;
 use tokio::runtime::{Builder, Runtime};
@@ -26,10 +26,13 @@ use tokio::time::{Instant, sleep};
 use crate::config::Config;
 use crate::counters::{Counters, Numbers, Reading};
 use crate::options::Mode;
+use crate::pcp_metrics::Exporter;
 use crate::pdu_tally::PduCounts;
+use crate::presence::Guests;
 use crate::request_ports::{RequestPorts, open_as};
 use crate::session::{Access, PcpRelay, Shared, on_end};
 use crate::settings::Settings;
+use crate::status::report::{self, Reporter};
 
 /// How long sessions may go on once the daemon was told to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -81,7 +84,7 @@ pub(crate) fn run(settings: &Settings, log: &Arc<Log>, starter: &mut Starter) ->
         let first = ports.errors.last().cloned().unwrap_or_default();
         bail!("can't open any request ports, exiting: {first}");
     }
-    let admin = open_admin_socket(settings);
+    let admin = AdminDoors::open(settings);
     if settings.mode == Mode::Daemon {
         starter.leave().context("cannot become a daemon")?;
     }
@@ -108,24 +111,32 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// The numbers are a convenience: without the socket the daemon serves all the same.
-fn open_admin_socket(settings: &Settings) -> Option<Bound> {
-    let path = &settings.admin_socket;
-    let address = Address::Unix(path.clone());
-    match open_as(
-        settings.account.as_ref(),
-        &address,
-        settings.max_pending,
-        ADMIN_MODE,
-    ) {
-        Ok(bound) => Some(bound),
-        Err(error) => {
-            let error = gate::describe(&error);
-            tracing::warn!(
-                "no numbers can be read: admin socket {}: {error}",
-                path.display()
-            );
-            None
+/// Where the daemon's numbers can be read. They are a convenience: without them the daemon serves
+/// all the same.
+#[derive(Debug)]
+struct AdminDoors {
+    socket: Option<Bound>,
+    address: Option<Bound>,
+}
+
+impl AdminDoors {
+    fn open(settings: &Settings) -> AdminDoors {
+        let account = settings.account.as_ref();
+        let open = |name: &str, address: &Address| {
+            open_as(account, address, settings.max_pending, ADMIN_MODE)
+                .inspect_err(|error| {
+                    let error = gate::describe(error);
+                    tracing::warn!("no numbers can be read: {name} {address}: {error}");
+                })
+                .ok()
+        };
+        let address = settings.config.admin_address;
+        AdminDoors {
+            socket: open(
+                "admin socket",
+                &Address::Unix(settings.admin_socket.clone()),
+            ),
+            address: address.and_then(|address| open("admin.address", &Address::Tcp(address))),
         }
     }
 }
@@ -221,6 +232,7 @@ impl<'a> Daemon<'a> {
     fn start(settings: &'a Settings, log: Arc<Log>, limit: ClientLimit) -> Result<Daemon<'a>> {
         let shared = Arc::new(Shared {
             counters: Counters::default(),
+            guests: Guests::default(),
             throttle: Throttle::default(),
             dialer: Dialer::new(settings.connect_timeout),
             access: Access::new(settings.config.policy.clone()),
@@ -247,7 +259,7 @@ impl<'a> Daemon<'a> {
     async fn serve(
         self,
         ports: Vec<Bound>,
-        admin: Option<Bound>,
+        admin: AdminDoors,
         starter: &mut Starter,
     ) -> Result<()> {
         let mut signals = Signals::listen().context("cannot receive signals")?;
@@ -256,9 +268,17 @@ impl<'a> Daemon<'a> {
         for port in ports {
             work.spawn(self.accept_clients(port.into_listener()?));
         }
-        if let Some(admin) = admin {
-            let registry = self.numbers().registry();
-            work.spawn(telemetry::serve(admin.into_listener()?, Arc::new(registry)));
+        let _metrics = self.export_metrics();
+        let site = Site::new(Arc::new(self.numbers().registry()));
+        if let Some(address) = admin.address {
+            work.spawn(telemetry::serve(address.into_listener()?, site.clone()));
+        }
+        if let Some(socket) = admin.socket {
+            // Who talks to whom is not for everyone who can reach a port.
+            let (shared, relay) = (Arc::clone(&self.shared), Arc::clone(&self.relay));
+            let reporter = Reporter::new(shared, relay);
+            let site = site.with_json(report::PATH, move || reporter.clone().json());
+            work.spawn(telemetry::serve(socket.into_listener()?, site));
         }
         work.spawn(Arc::clone(&self.settings.certificates).watch());
         let keep_stderr = self.log.path().is_none();
@@ -284,6 +304,16 @@ impl<'a> Daemon<'a> {
         }
         tracing::info!("pmproxy Shutdown");
         Ok(())
+    }
+
+    /// Tells the pmcd of this host the numbers, where there is one.
+    fn export_metrics(&self) -> Option<Exporter> {
+        if !self.settings.config.mmv {
+            return None;
+        }
+        Exporter::start(&self.settings.metrics_folder, self.numbers())
+            .inspect_err(|error| tracing::info!("no metrics for the pmcd of this host: {error}"))
+            .ok()
     }
 
     fn numbers(&self) -> Numbers {

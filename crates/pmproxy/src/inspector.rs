@@ -16,6 +16,7 @@ use crate::pdu_tally::PduTally;
 pub(crate) struct PduInspector {
     limit: PduLimit,
     credentials: Credentials,
+    inside_channel: bool,
     /// Lasts until pmcd has greeted the client.
     turn: Turn,
     counting: Counting,
@@ -62,6 +63,7 @@ impl PduInspector {
         PduInspector {
             limit,
             credentials: Credentials::Awaited,
+            inside_channel: false,
             turn,
             counting: if counted {
                 Counting::Wanted
@@ -74,6 +76,16 @@ impl PduInspector {
     /// The client's credentials went to pmcd before: no secure channel begins from here on.
     pub(crate) fn expect_no_credentials(&mut self) {
         self.credentials = Credentials::Plain;
+    }
+
+    /// The client is inside a secure channel that ends in pmproxy.
+    pub(crate) fn enter_channel(&mut self) {
+        self.inside_channel = true;
+    }
+
+    /// Whether the client is inside a secure channel, or has asked for one and soon will be.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.inside_channel || self.credentials == Credentials::Secure
     }
 
     fn count(&self, side: Side, pdu_type: PduType) {

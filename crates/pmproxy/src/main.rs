@@ -5,6 +5,7 @@
 mod certificates;
 mod check;
 mod config;
+mod connects;
 mod counters;
 mod daemon;
 mod fatal;
@@ -12,12 +13,16 @@ mod greeting;
 mod inspector;
 mod opening;
 mod options;
+mod pcp_metrics;
 mod pdu_tally;
+mod presence;
 mod refusal;
 mod request_ports;
 mod secure_channels;
 mod session;
 mod settings;
+mod status;
+mod targets;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         io::stdout().write_all(USAGE.as_bytes()).is_ok()
     } else if options.question.is_asked() {
         check_config(options)
+    } else if options.status {
+        show_status(options)
     } else {
         let messages = options.fatal_messages.clone();
         run(options, messages.as_deref()).is_ok()
@@ -57,6 +64,19 @@ fn check_config(options: Options) -> bool {
     let environment = Environment::load().map_err(anyhow::Error::msg);
     match environment.and_then(|environment| check::run(options, &environment)) {
         Ok((text, well)) => io::stdout().write_all(text.as_bytes()).is_ok() && well,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "pmproxy: {error:#}");
+            false
+        }
+    }
+}
+
+/// Shows the clients of a running pmproxy; says whether there is one.
+fn show_status(options: Options) -> bool {
+    let environment = Environment::load().map_err(anyhow::Error::msg);
+    match environment.and_then(|environment| status::run(options, &environment)) {
+        Ok(text) => io::stdout().write_all(text.as_bytes()).is_ok(),
         Err(error) => {
             // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "pmproxy: {error:#}");

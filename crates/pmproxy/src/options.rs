@@ -30,6 +30,8 @@ Configuration options:
   --client=ADDR, --target=HOST:PORT
                         with --check-config: what this client (an address, or uid:NUMBER for one on
                         the unix socket) would get that asks for this pmcd
+  --status              show the clients of the pmproxy that runs, and exit
+  --json                with --status: as JSON
   -L BYTES              maximum size of PDUs from clients, 12 to 2147483647 [default 65536]
 
 Connection options:
@@ -84,6 +86,9 @@ pub(crate) struct Question {
 pub(crate) struct Options {
     pub(crate) help: bool,
     pub(crate) question: Question,
+    pub(crate) status: bool,
+    /// `--json`, which needs `--status`
+    pub(crate) json: bool,
     pub(crate) mode: Mode,
     /// `-A`
     pub(crate) no_advertisement: bool,
@@ -138,6 +143,8 @@ pub(crate) enum OptionsError {
     },
     #[error("at most one of -f and -F may be given")]
     TwoModes,
+    #[error("--json needs --status")]
+    JsonOfNothing,
     #[error("unexpected argument {0:?}: pmproxy takes options only")]
     Operand(String),
     #[error("option {0} needs a value that is not empty")]
@@ -158,6 +165,8 @@ impl Options {
                 Long("check-config") => options.question.check_config = true,
                 Long("client") => options.question.client = Some(text(&mut parser, "--client")?),
                 Long("target") => options.question.target = Some(text(&mut parser, "--target")?),
+                Long("status") => options.status = true,
+                Long("json") => options.json = true,
                 Short('A') => options.no_advertisement = true,
                 Short('f') | Long("foreground") => options.set_mode(Mode::Foreground)?,
                 Short('F') | Long("managed" | "systemd") => options.set_mode(Mode::Managed)?,
@@ -192,6 +201,9 @@ impl Options {
                 }
                 _ => return Err(argument.unexpected().into()),
             }
+        }
+        if options.json && !options.status {
+            return Err(OptionsError::JsonOfNothing);
         }
         Ok(options)
     }
@@ -294,6 +306,7 @@ mod tests {
             error("start"),
             "unexpected argument \"start\": pmproxy takes options only"
         );
+        assert_eq!(error("--json"), "--json needs --status");
         assert_eq!(error("-Z"), "invalid option '-Z'");
         assert_eq!(error("-p"), "missing argument for option '-p'");
     }

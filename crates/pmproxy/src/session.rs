@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gate::dial::{Dialer, Dialled, Turn};
+use gate::dial::{DialError, Dialer, Dialled, Turn};
 use gate::limits::Place;
 use gate::policy::{Client, Grant, Identity, Policy};
 use gate::relay::{End, Handover, Relay, Summary};
@@ -14,32 +14,48 @@ use gate::throttle::Throttle;
 use gate::tls::{Link, names};
 use pcp_proto::greeting::Target;
 use pcp_proto::{LengthError, PduLimit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::certificates::Certificates;
 use crate::counters::{Counters, Reason};
 use crate::greeting::{greet, tell};
 use crate::inspector::PduInspector;
 use crate::opening::{Demands, Opening};
+use crate::presence::{Guests, Presence};
 use crate::refusal::Refusal;
 use crate::secure_channels::SecureChannels;
+use crate::targets::Connection;
 
 /// What the relay keeps of a session for its end.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     peer: Peer,
     target: Target,
+    presence: Presence,
+    _connection: Connection,
     _place: Place,
     _grant: Grant,
+}
+
+impl Ticket {
+    /// The client's number among those that are there.
+    pub(crate) fn number(&self) -> u64 {
+        self.presence.number()
+    }
 }
 
 /// A session that the relay may have.
 struct Admitted {
     target: Target,
+    session: Session,
+    grant: Grant,
+}
+
+/// What the relay needs of it, beside the client's link.
+struct Session {
     server: Link,
     early: Vec<u8>,
     inspector: PduInspector,
-    grant: Grant,
 }
 
 /// The relay as this daemon uses it.
@@ -73,6 +89,7 @@ impl Access {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) counters: Counters,
+    pub(crate) guests: Guests,
     pub(crate) throttle: Throttle,
     pub(crate) dialer: Dialer,
     pub(crate) access: Access,
@@ -90,11 +107,21 @@ impl Shared {
         self.counters.clients.inc();
         tracing::debug!(target: "context", "client {peer} connected");
         let mut link = Link::Plain(stream);
-        match self.admit(&mut link, peer, &place).await {
+        let presence = self.guests.enter(peer);
+        match self.admit(&mut link, peer, &presence, &place).await {
             Ok(admitted) => {
                 let target = &admitted.target;
                 tracing::debug!(target: "context", "client {peer} is connected to {target}");
-                if let Err(error) = self.hand_over(relay, link, admitted, (peer, place)) {
+                presence.relaying();
+                let ticket = Ticket {
+                    peer,
+                    _connection: self.counters.targets.connect(target),
+                    target: admitted.target,
+                    presence,
+                    _place: place,
+                    _grant: admitted.grant,
+                };
+                if let Err(error) = hand_over(relay, link, admitted.session, ticket) {
                     self.note_refusal(peer, &error.into());
                 }
             }
@@ -108,7 +135,13 @@ impl Shared {
     }
 
     /// Greets the client, connects to the pmcd that it names, and sees to their secure channels.
-    async fn admit(&self, link: &mut Link, peer: Peer, place: &Place) -> Result<Admitted, Refusal> {
+    async fn admit(
+        &self,
+        link: &mut Link,
+        peer: Peer,
+        presence: &Presence,
+        place: &Place,
+    ) -> Result<Admitted, Refusal> {
         let secure = self.certificates.current();
         let limit = self.greeting_limit;
         let greeted = timeout(limit, greet(link, secure.at_the_door(peer))).await;
@@ -116,11 +149,11 @@ impl Shared {
         if place.is_over_limit() {
             return Err(Refusal::Full(target));
         }
+        presence.connecting(&target);
         let policy = self.access.policy();
         let mut client = Client::new(peer);
         client.certificate = identity(link, secure.server.is_some());
-        let (host, port) = (target.host(), target.port());
-        let dialled = match self.dialer.dial(host, port, &client, &policy).await {
+        let dialled = match self.dial(&target, &client, &policy).await {
             Ok(dialled) => dialled,
             Err(source) => return Err(Refusal::Unreachable { target, source }),
         };
@@ -134,35 +167,23 @@ impl Shared {
         beginning.finish(link, early, dialled).await
     }
 
-    fn hand_over(
+    /// Connects to a pmcd, and takes note of how long that took.
+    async fn dial(
         &self,
-        relay: &PcpRelay,
-        client: Link,
-        admitted: Admitted,
-        (peer, place): (Peer, Place),
-    ) -> io::Result<()> {
-        let Admitted {
-            target,
-            server,
-            early,
-            inspector,
-            grant,
-        } = admitted;
-        let handover = Handover {
-            client: client.into_leg()?,
-            server: server.into_leg()?,
-            early,
-            inspector,
-            tag: Ticket {
-                peer,
-                target,
-                _place: place,
-                _grant: grant,
-            },
-        };
-        relay
-            .hand_over(handover)
-            .map_err(|_| io::Error::other("the daemon is shutting down"))
+        target: &Target,
+        client: &Client,
+        policy: &Policy,
+    ) -> Result<Dialled, DialError> {
+        let begun = Instant::now();
+        let (host, port) = (target.host(), target.port());
+        let dialled = self.dialer.dial(host, port, client, policy).await;
+        match &dialled {
+            Ok(_) => self.counters.connected.observe(begun.elapsed()),
+            // Nothing was tried.
+            Err(DialError::Denied(_)) => {}
+            Err(_) => self.counters.failed.observe(begun.elapsed()),
+        }
+        dialled
     }
 
     /// Takes note of a client for which there is no room at all; its connection closes at once.
@@ -246,11 +267,14 @@ impl Beginning<'_> {
         };
         if !opening.has_to_listen() {
             let inspector = PduInspector::new(limit, turn, self.shared.count_pdus);
-            return Ok(Admitted {
-                target: self.target,
+            let session = Session {
                 server,
                 early,
                 inspector,
+            };
+            return Ok(Admitted {
+                target: self.target,
+                session,
                 grant,
             });
         }
@@ -273,14 +297,33 @@ impl Beginning<'_> {
         if opened.credentials_are_through {
             inspector.expect_no_credentials();
         }
-        Ok(Admitted {
-            target: self.target,
+        if link.is_secure() {
+            inspector.enter_channel();
+        }
+        let session = Session {
             server,
             early: opened.early,
             inspector,
+        };
+        Ok(Admitted {
+            target: self.target,
+            session,
             grant: opened.grant,
         })
     }
+}
+
+fn hand_over(relay: &PcpRelay, client: Link, session: Session, tag: Ticket) -> io::Result<()> {
+    let handover = Handover {
+        client: client.into_leg()?,
+        server: session.server.into_leg()?,
+        early: session.early,
+        inspector: session.inspector,
+        tag,
+    };
+    relay
+        .hand_over(handover)
+        .map_err(|_| io::Error::other("the daemon is shutting down"))
 }
 
 /// Who the client is by its certificate; `hopeful` says whether one may still come.

@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) log: PathBuf,
     pub(crate) pid_file: PathBuf,
     pub(crate) admin_socket: PathBuf,
+    /// Where pmcd's PMDA looks for our metrics.
+    pub(crate) metrics_folder: PathBuf,
     pub(crate) config: Config,
     pub(crate) config_source: ConfigSource,
     /// What secure channels are made with.
@@ -130,6 +132,7 @@ impl Settings {
         let config_source = ConfigSource::find(options.config.clone(), environment)?;
         let config = config_source.read()?;
         let run_dir = absolute(environment.run_dir())?;
+        let admin_socket = admin_socket(environment, &config)?;
         let mut remarks = Vec::new();
         let account = account(
             options.mode,
@@ -146,9 +149,6 @@ impl Settings {
         let socket = options
             .socket
             .or_else(|| environment.path("PMPROXY_SOCKET"));
-        let admin_socket = environment
-            .path("PMPROXY_ADMIN_SOCKET")
-            .or_else(|| config.admin_socket.clone());
         Ok(Settings {
             mode: options.mode,
             advertise: !options.no_advertisement,
@@ -162,7 +162,8 @@ impl Settings {
             debug: options.debug,
             log: absolute(options.log.unwrap_or("pmproxy.log".into()))?,
             pid_file: run_dir.join("pmproxy.pid"),
-            admin_socket: absolute(admin_socket.unwrap_or(run_dir.join("pmproxy.admin.socket")))?,
+            admin_socket,
+            metrics_folder: absolute(environment.tmp_dir().join("pmproxy"))?,
             config,
             config_source,
             certificates: Arc::new(certificates.0),
@@ -187,6 +188,15 @@ pub(crate) fn certificates(
     let load = || sources.load(config.secure, &config.tls);
     let found = account.map_or_else(load, |account| account.with_file_rights(load))?;
     Ok((Certificates::new(sources, found.channels), found.remarks))
+}
+
+/// Where the daemon has its admin socket, and whoever asks it finds it.
+pub(crate) fn admin_socket(environment: &Environment, config: &Config) -> Result<PathBuf> {
+    let path = environment
+        .path("PMPROXY_ADMIN_SOCKET")
+        .or_else(|| config.admin_socket.clone())
+        .unwrap_or_else(|| environment.run_dir().join("pmproxy.admin.socket"));
+    Ok(absolute(path)?)
 }
 
 /// A daemon of root's becomes the user of PCP's daemons, if there is one; otherwise only `-U`

@@ -40,6 +40,7 @@ pub const PACKAGES: &[Package] = &[
             "/usr/lib/pcp/bin/pmnsmerge",
             "/usr/lib/pcp/bin/pmproxy",
             "/var/lib/pcp/pmdas/linux/pmdalinux",
+            "/var/lib/pcp/pmdas/mmv/pmda_mmv.so",
         ],
     },
     Package {
@@ -98,6 +99,12 @@ pub const PACKAGES: &[Package] = &[
         needed_for: NeededFor::Tests,
         purpose: "the browser that finds advertised services",
         proof: &["/usr/bin/avahi-browse"],
+    },
+    Package {
+        name: "python3-prometheus-client",
+        needed_for: NeededFor::Tests,
+        purpose: "the parser of Prometheus's own client library",
+        proof: &["/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"],
     },
     Package {
         name: "g++",

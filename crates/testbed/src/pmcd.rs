@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ linux\t60\tpipe\tbinary\t\t/var/lib/pcp/pmdas/linux/pmdalinux
 allow \"*\" : all;
 ";
 
+/// What it takes to serve the metrics of a pmproxy: an agent, and its part of the name space.
+const PMPROXY_AGENT: &str = "pmproxy\t4\tdso\tpmproxy_init\t/var/lib/pcp/pmdas/mmv/pmda_mmv.so\n";
+const PMPROXY_NAME_SPACE: &str = "/var/lib/pcp/pmns/root_pmproxy";
+
 /// A running pmcd with the agents for itself and for Linux. It is a [`Daemon`].
 #[derive(Debug)]
 pub struct Pmcd(Daemon);
@@ -52,6 +56,7 @@ impl Pmcd {
         PmcdBuilder {
             name: name.to_owned(),
             port: None,
+            metrics_of: None,
             args: Vec::new(),
             env: Vec::new(),
         }
@@ -77,6 +82,7 @@ impl DerefMut for Pmcd {
 pub struct PmcdBuilder {
     name: String,
     port: Option<u16>,
+    metrics_of: Option<PathBuf>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
 }
@@ -86,6 +92,14 @@ impl PmcdBuilder {
     #[must_use]
     pub fn port(mut self, port: u16) -> PmcdBuilder {
         self.port = Some(port);
+        self
+    }
+
+    /// Serves the metrics that a pmproxy leaves in this folder, its `PCP_TMP_DIR`, with the real
+    /// agent for memory-mapped values.
+    #[must_use]
+    pub fn metrics_of(mut self, tmp_dir: impl Into<PathBuf>) -> PmcdBuilder {
+        self.metrics_of = Some(tmp_dir.into());
         self
     }
 
@@ -112,8 +126,13 @@ impl PmcdBuilder {
     pub fn start(self) -> Result<Pmcd> {
         packages::require("pcp")?;
         let scratch = Scratch::new()?;
-        scratch.write("pmcd.conf", CONFIG)?;
-        make_name_space(&scratch.join("root"))?;
+        let (mut config, mut name_space) = (CONFIG.to_owned(), NAME_SPACE.to_vec());
+        if self.metrics_of.is_some() {
+            config.insert_str(0, PMPROXY_AGENT);
+            name_space.push(PMPROXY_NAME_SPACE);
+        }
+        scratch.write("pmcd.conf", config)?;
+        make_name_space(&name_space, &scratch.join("root"))?;
         let launch = Launch {
             name: "pmcd",
             port: self.port,
@@ -135,6 +154,9 @@ impl PmcdBuilder {
         command.arg("-l").arg(log_path(scratch, "pmcd"));
         command.arg("-x").arg(scratch.join("pmcd.err"));
         command.args(&self.args);
+        if let Some(tmp_dir) = &self.metrics_of {
+            command.env("PCP_TMP_DIR", tmp_dir);
+        }
         command
             .env("PMCD_LOCAL", "1")
             .envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -142,10 +164,10 @@ impl PmcdBuilder {
     }
 }
 
-fn make_name_space(root: &Path) -> Result<()> {
+fn make_name_space(parts: &[&str], root: &Path) -> Result<()> {
     Client::new(PMNSMERGE)
         .args(["-a"])
-        .args(NAME_SPACE)
+        .args(parts)
         .args([root])
         .run()?
         .succeeded()?;

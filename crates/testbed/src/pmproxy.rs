@@ -18,6 +18,9 @@ use crate::scratch::Scratch;
 const C_PMPROXY: &str = "/usr/lib/pcp/bin/pmproxy";
 const ADMIN_SOCKET: &str = "admin.sock";
 
+/// The folder in `PCP_TMP_DIR` where a pmproxy leaves its metrics for pmcd.
+const METRICS: &str = "pmproxy";
+
 /// A running pmproxy. It is a [`Daemon`].
 #[derive(Debug)]
 pub struct Pmproxy(Daemon);
@@ -46,13 +49,18 @@ impl Pmproxy {
         }
     }
 
+    /// Where ours has its admin socket.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.folder().join(ADMIN_SOCKET)
+    }
+
     /// The telemetry of ours: Prometheus text from its admin socket. The connection that showed that
     /// it was ready is a client too, which left without a greeting: compare with an earlier value.
     ///
     /// # Errors
     /// When it does not answer, or not with success.
     pub fn metrics(&self) -> Result<String> {
-        let path = self.folder().join(ADMIN_SOCKET);
+        let path = self.admin_socket();
         let answer = http_get(&path, "/metrics")
             .with_context(|| format!("cannot get /metrics from {}", path.display()))?;
         match answer.split_once("\r\n\r\n") {
@@ -165,6 +173,7 @@ impl PmproxyBuilder {
     pub fn start(self) -> Result<Pmproxy> {
         self.package.map_or(Ok(()), packages::require)?;
         let scratch = Scratch::new()?;
+        scratch.folder(METRICS)?;
         if let Some(text) = &self.config {
             scratch.write("pmproxy.conf", text)?;
         }
@@ -194,6 +203,8 @@ impl PmproxyBuilder {
         command.args(&self.args);
         command.env("PMPROXY_LOCAL", "1");
         command.env("PMPROXY_ADMIN_SOCKET", scratch.join(ADMIN_SOCKET));
+        // Its metrics are not for the pmcd of this host.
+        command.env("PCP_TMP_DIR", scratch.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

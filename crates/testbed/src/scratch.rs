@@ -51,6 +51,17 @@ impl Scratch {
         Ok(path)
     }
 
+    /// Makes a folder in it and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
+        let path = self.join(name);
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        self.give_to_pcp(&path)?;
+        Ok(path)
+    }
+
     /// Only root can, and only root's daemons need it.
     fn give_to_pcp(&self, path: &Path) -> Result<()> {
         if !Uid::effective().is_root() {

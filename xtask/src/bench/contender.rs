@@ -21,6 +21,8 @@ pub(super) enum Contender {
     Direct,
     /// The pmproxy of this workspace.
     Ours,
+    /// The same without counting PDUs by type: what its numbers cost.
+    OursUncounted,
     /// PCP's own pmproxy as it is started by default.
     C,
     /// PCP's own pmproxy in its older mode, with `-d`.
@@ -30,9 +32,10 @@ pub(super) enum Contender {
 }
 
 impl Contender {
-    pub(super) const ALL: [Contender; 5] = [
+    pub(super) const ALL: [Contender; 6] = [
         Contender::Direct,
         Contender::Ours,
+        Contender::OursUncounted,
         Contender::C,
         Contender::CDeprecated,
         Contender::Haproxy,
@@ -51,6 +54,7 @@ impl Contender {
         match self {
             Contender::Direct => "direct",
             Contender::Ours => "ours",
+            Contender::OursUncounted => "ours-uncounted",
             Contender::C => "c",
             Contender::CDeprecated => "c-d",
             Contender::Haproxy => "haproxy",
@@ -62,6 +66,7 @@ impl Contender {
         match self {
             Contender::Direct => "direct",
             Contender::Ours => "ours",
+            Contender::OursUncounted => "ours, uncounted",
             Contender::C => "C pmproxy",
             Contender::CDeprecated => "C pmproxy -d",
             Contender::Haproxy => "haproxy",
@@ -72,7 +77,7 @@ impl Contender {
     pub(super) fn program(self) -> Result<Option<PathBuf>> {
         match self {
             Contender::Direct => Ok(None),
-            Contender::Ours => build_ours().map(Some),
+            Contender::Ours | Contender::OursUncounted => build_ours().map(Some),
             Contender::C | Contender::CDeprecated => {
                 first_file(&["/usr/lib/pcp/bin/pmproxy", "/usr/libexec/pcp/bin/pmproxy"]).map(Some)
             }
@@ -102,7 +107,7 @@ impl Contender {
         let folder = temporary_folder()?;
         let (mut command, target) = match self {
             Contender::Haproxy => (haproxy(program, &folder, address, stub)?, None),
-            _ => (self.pmproxy(program, &folder, address), Some(stub)),
+            _ => (self.pmproxy(program, &folder, address)?, Some(stub)),
         };
         let mut process = Running::start(with_output(&mut command, &folder)?)?;
         process
@@ -118,7 +123,7 @@ impl Contender {
         })
     }
 
-    fn pmproxy(self, program: &Path, folder: &TempDir, address: SocketAddr) -> Command {
+    fn pmproxy(self, program: &Path, folder: &TempDir, address: SocketAddr) -> Result<Command> {
         let mut command = Command::new(program);
         if self == Contender::CDeprecated {
             command.arg("-d");
@@ -136,7 +141,25 @@ impl Contender {
                 command.env_remove(name);
             }
         }
-        command
+        let folder = folder.path();
+        if let Some(count_pdus) = self.counts_pdus() {
+            let file = folder.join("pmproxy.conf");
+            let text = format!("[pmproxy]\ncounters.pdus = {count_pdus}\n");
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+            command.arg("-c").arg(file);
+            command.env("PMPROXY_ADMIN_SOCKET", folder.join("admin"));
+            command.env("PCP_TMP_DIR", folder);
+        }
+        Ok(command)
+    }
+
+    /// Whether it is one of ours, and one that counts PDUs.
+    fn counts_pdus(self) -> Option<bool> {
+        match self {
+            Contender::Ours => Some(true),
+            Contender::OursUncounted => Some(false),
+            _ => None,
+        }
     }
 }
 

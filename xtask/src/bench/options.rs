@@ -19,8 +19,9 @@ and haproxy. Builds what it needs in release mode, takes some minutes, prints ma
   --quick            the same as --rounds 1 --seconds 0.3
   --load NAME        only this load; may repeat:
                      1x1200, 16x1200, 128x1200, 16x64k, 16x1m, idle, stalled
-  --contender NAME   only this contender; may repeat: direct, ours, c, c-d, haproxy
-                     (c-d is PCP's one with -d, its older mode: only when named)";
+  --contender NAME   only this contender; may repeat: direct, ours, ours-uncounted, c, c-d, haproxy
+                     (only when named: ours-uncounted, which counts no PDUs, to be paired with
+                     ours; and c-d, PCP's one with -d, its older mode)";
 
 /// What to measure, and how long.
 #[derive(Debug)]

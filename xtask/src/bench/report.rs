@@ -8,7 +8,12 @@ use super::load::{Load, Work};
 use super::results::Results;
 
 /// The contenders that the others are measured by.
-const REFERENCES: [Contender; 3] = [Contender::Direct, Contender::C, Contender::Haproxy];
+const REFERENCES: [Contender; 4] = [
+    Contender::Direct,
+    Contender::OursUncounted,
+    Contender::C,
+    Contender::Haproxy,
+];
 
 /// The columns of a table of round trips.
 const ROUND_TRIPS: [Figure; 4] = [Figure::Rate, Figure::P50, Figure::P99, Figure::Cpu];

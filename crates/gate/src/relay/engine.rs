@@ -21,7 +21,7 @@ use super::{End, HALF_CLOSE_GRACE, Handover, LoopCounters, Side, Summary};
 /// What the other threads tell a loop.
 pub(crate) enum Command<I, T> {
     Adopt(Handover<I, T>),
-    Survey(Survey<T>),
+    Survey(Survey<I, T>),
     Stop,
 }
 

@@ -221,8 +221,8 @@ impl<I: Inspector, T> Session<I, T> {
         self.to_server.passed.wrapping_add(self.to_client.passed)
     }
 
-    /// Whose session it is, and what has passed so far.
-    pub(crate) fn moved(&self) -> (&T, Moved) {
+    /// Whose session it is, who looks at it, and what has passed so far.
+    pub(crate) fn moved(&self) -> (&I, &T, Moved) {
         let moved = Moved {
             to_server: self.to_server.passed,
             to_client: self.to_client.passed,
@@ -230,7 +230,7 @@ impl<I: Inspector, T> Session<I, T> {
             server_frames: self.to_client.frame_count,
             lasted: self.started.elapsed(),
         };
-        (&self.tag, moved)
+        (&self.inspector, &self.tag, moved)
     }
 
     /// What has passed since this was last asked.

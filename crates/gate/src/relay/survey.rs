@@ -24,21 +24,22 @@ pub struct Moved {
 }
 
 /// Looks at every session of a loop, in the loop's thread.
-pub(crate) type Survey<T> = Box<dyn FnOnce(&mut dyn Iterator<Item = (&T, Moved)>) + Send>;
+pub(crate) type Survey<I, T> = Box<dyn FnOnce(&mut dyn Iterator<Item = (&I, &T, Moved)>) + Send>;
 
 impl<I: Inspector, T: Send + 'static> Relay<I, T> {
     /// Asks about all sessions: `note` is called in the loops' threads for each, so it must be
     /// quick, and what it gives is collected. A loop that has ended has no sessions.
     pub async fn survey<N: Send + 'static>(
         &self,
-        note: impl Fn(&T, Moved) -> N + Clone + Send + 'static,
+        note: impl Fn(&I, &T, Moved) -> N + Clone + Send + 'static,
     ) -> Vec<N> {
         let mut answers = Vec::new();
         for each in &self.loops {
             let (answer, answered) = oneshot::channel();
             let note = note.clone();
-            let look = move |sessions: &mut dyn Iterator<Item = (&T, Moved)>| {
-                let notes: Vec<N> = sessions.map(|(tag, moved)| note(tag, moved)).collect();
+            let look = move |sessions: &mut dyn Iterator<Item = (&I, &T, Moved)>| {
+                let notes = sessions.map(|(inspector, tag, moved)| note(inspector, tag, moved));
+                let notes: Vec<N> = notes.collect();
                 // Whoever asked may have lost patience.
                 let _ = answer.send(notes);
             };

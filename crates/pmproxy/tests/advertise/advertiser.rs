@@ -38,6 +38,7 @@ impl Host {
         let running = self
             .program(&words)
             .env("PMPROXY_ADMIN_SOCKET", admin)
+            .env("PCP_TMP_DIR", "/no/such/folder")
             .start()?;
         Ok(Advertiser {
             running,

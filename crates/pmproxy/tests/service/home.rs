@@ -190,7 +190,8 @@ impl<'a> Start<'a> {
             .args(&self.options)
             .env(MARK, folder)
             .env("PCP_RUN_DIR", folder)
-            .env("PCP_SYSCONF_DIR", folder);
+            .env("PCP_SYSCONF_DIR", folder)
+            .env("PCP_TMP_DIR", folder);
         for (name, value) in &self.env {
             client = client.env(name, value);
         }

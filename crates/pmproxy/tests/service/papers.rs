@@ -12,10 +12,12 @@ const CONFIGURATION: &str = include_str!("../../../../dist/pmproxy/pmproxy.conf"
 const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 
 /// Every setting of the section [pmproxy].
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "clients.max",
     "admin.socket",
+    "admin.address",
     "counters.pdus",
+    "mmv.enabled",
     "secure.enabled",
     "certificates",
     "private_key",

@@ -230,6 +230,7 @@ fn hosts_alone_are_enough_with_the_usual_ports() {
         .args(["-s".as_ref(), folder.join("socket").as_os_str()])
         .args(["-l".as_ref(), folder.join("log").as_os_str()])
         .env("PMPROXY_ADMIN_SOCKET", folder.join("admin"))
+        .env("PCP_TMP_DIR", folder.path())
         .start()
         .unwrap();
     eventually(PATIENCE, "the proxy to listen", || {
