@@ -10,6 +10,8 @@ use anyhow::{Result, bail};
 pub enum NeededFor {
     /// Tests fail without it.
     Tests,
+    /// The Debian package is built and checked with it.
+    Package,
     /// A benchmark compares with it where it is installed.
     Comparison,
 }
@@ -80,6 +82,27 @@ pub const PACKAGES: &[Package] = &[
         needed_for: NeededFor::Tests,
         purpose: "the browser that finds advertised services",
         proof: &["/usr/bin/avahi-browse"],
+    },
+    Package {
+        name: "systemd",
+        needed_for: NeededFor::Tests,
+        purpose: "an activator of sockets, and a judge of units",
+        proof: &[
+            "/usr/bin/systemd-analyze",
+            "/usr/bin/systemd-socket-activate",
+        ],
+    },
+    Package {
+        name: "debootstrap",
+        needed_for: NeededFor::Package,
+        purpose: "a fresh Debian to install the package in",
+        proof: &["/usr/sbin/debootstrap"],
+    },
+    Package {
+        name: "dpkg-dev",
+        needed_for: NeededFor::Package,
+        purpose: "what finds the packages that programs depend on",
+        proof: &["/usr/bin/dpkg-shlibdeps"],
     },
     Package {
         name: "g++",

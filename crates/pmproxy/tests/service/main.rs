@@ -3,7 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod admin;
+mod boot;
 mod certificates;
 mod config;
 mod daemon;
