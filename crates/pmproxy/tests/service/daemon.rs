@@ -257,10 +257,10 @@ fn manager(home: &Home) -> Result<(PathBuf, UnixDatagram)> {
 }
 
 /// What the service manager is told next.
-fn receive(manager: &UnixDatagram) -> String {
+fn receive(manager: &UnixDatagram) -> Result<String> {
     let mut message = [0; 64];
-    let length = manager.recv(&mut message).unwrap();
-    String::from_utf8_lossy(&message[..length]).into_owned()
+    let length = manager.recv(&mut message)?;
+    Ok(String::from_utf8_lossy(&message[..length]).into_owned())
 }
 
 #[test]
@@ -279,12 +279,15 @@ fn a_service_manager_that_waits_is_told_when_it_is_ready_and_when_it_stops() {
         } else {
             guest.insert(start.up().unwrap()).pid
         };
-        assert_eq!(receive(&manager), format!("READY=1\nMAINPID={pid}"));
+        assert_eq!(
+            receive(&manager).unwrap(),
+            format!("READY=1\nMAINPID={pid}")
+        );
         match guest {
             Some(guest) => drop(guest.ends_on(Signal::SIGTERM).unwrap()),
             None => home.daemon("pmproxy.pid").unwrap().terminate().unwrap(),
         }
-        assert_eq!(receive(&manager), "STOPPING=1");
+        assert_eq!(receive(&manager).unwrap(), "STOPPING=1");
     }
 }
 
@@ -294,14 +297,14 @@ fn a_service_manager_is_told_when_the_configuration_is_read_again() {
     let (path, manager) = manager(&home).unwrap();
     let mut guest = home.managed().env("NOTIFY_SOCKET", &path).up().unwrap();
     let ready = format!("READY=1\nMAINPID={}", guest.pid);
-    assert_eq!(receive(&manager), ready);
+    assert_eq!(receive(&manager).unwrap(), ready);
     guest.signal(Signal::SIGHUP).unwrap();
-    let reloading = receive(&manager);
+    let reloading = receive(&manager).unwrap();
     let time = reloading
         .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
         .unwrap();
     assert!(time.parse::<u64>().unwrap() > 0);
-    assert_eq!(receive(&manager), ready);
+    assert_eq!(receive(&manager).unwrap(), ready);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod config;
 mod daemon;
 mod environment;
 mod home;
+mod init_script;
 mod options;
 mod papers;
 mod ports;
