@@ -132,11 +132,11 @@ impl Package {
     }
 }
 
-/// The packages that tests need and that are not installed.
-pub fn missing() -> Vec<&'static Package> {
+/// The packages that are needed for this and not installed.
+pub fn missing(needed_for: NeededFor) -> Vec<&'static Package> {
     PACKAGES
         .iter()
-        .filter(|package| package.needed_for == NeededFor::Tests && !package.is_installed())
+        .filter(|package| package.needed_for == needed_for && !package.is_installed())
         .collect()
 }
 
@@ -163,7 +163,10 @@ mod tests {
 
     #[test]
     fn every_package_that_tests_need_is_installed() {
-        let names: Vec<&str> = missing().iter().map(|package| package.name).collect();
+        let names: Vec<&str> = missing(NeededFor::Tests)
+            .iter()
+            .map(|package| package.name)
+            .collect();
         assert!(
             names.is_empty(),
             "missing Debian packages: {}",
