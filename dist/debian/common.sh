@@ -21,6 +21,8 @@ divert() {
 
 restore() {
     for pair in $DIVERTED; do
+        # Where pcp was purged meanwhile, dpkg has left its init script behind.
+        is_anothers "${pair%%:*}" || rm -f "${pair#*:}"
         dpkg-divert --quiet --package $PACKAGE --remove --rename "${pair%%:*}"
     done
 }

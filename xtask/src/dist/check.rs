@@ -37,6 +37,9 @@ const BOOKKEEPING: [&str; 9] = [
 /// What of the folders of bookkeeping is looked at all the same.
 const OURS: [&str; 3] = ["gatehouse", "pmproxy", "pcp"];
 
+/// What pcp's own pmproxy and its init script leave behind.
+const LEFT_BY_PCP: [&str; 2] = ["run/pcp", "var/log/pcp/"];
+
 /// Installs, uses, removes and purges the package.
 pub(super) fn run(package: &Package, beside: Beside) -> Result<()> {
     let start = Instant::now();
@@ -46,7 +49,7 @@ pub(super) fn run(package: &Package, beside: Beside) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNET).context("cannot have a network of its own")?;
     must(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     root.come_alive()?;
-    let before = State::of(&root)?;
+    let before = State::of(&root, beside)?;
     let pmcd = Pmcd::start("behind-the-gate")?;
 
     tell("installing the package where nothing starts services");
@@ -57,7 +60,7 @@ pub(super) fn run(package: &Package, beside: Beside) -> Result<()> {
 
     tell("removing it: it is stopped");
     root.run(&format!("dpkg --remove {NAME}"))?;
-    is_gone(&root)?;
+    is_restored(&root, &pmcd, beside)?;
 
     tell("installing it again: it starts, with the configuration that was kept");
     install(&root, package)?;
@@ -65,9 +68,9 @@ pub(super) fn run(package: &Package, beside: Beside) -> Result<()> {
 
     tell("purging it: nothing is left");
     root.run(&format!("dpkg --purge {NAME}"))?;
-    is_gone(&root)?;
+    is_restored(&root, &pmcd, beside)?;
     root.let_services_start(false)?;
-    State::of(&root)?.must_be(&before)?;
+    State::of(&root, beside)?.must_be(&before)?;
     tell(&format!(
         "all is well after {:.0} s",
         start.elapsed().as_secs_f32()
@@ -136,6 +139,21 @@ fn reads(pmcd: &Pmcd) -> Result<()> {
     Ok(())
 }
 
+/// Expects that the package's pmproxy has ended and that pcp's serves instead, which is then stopped.
+fn is_restored(root: &Root, pmcd: &Pmcd, beside: Beside) -> Result<()> {
+    if beside == Beside::Pcp {
+        eventually(PATIENCE, "pcp's own pmproxy", || reads(pmcd).is_ok())?;
+        let log = root.run("cat /var/log/pcp/pmproxy/pmproxy.log")?;
+        // Only that one has a port for its REST API.
+        ensure!(
+            log.contains(" 44323 "),
+            "pcp's own pmproxy was not started: {log}"
+        );
+        root.run("/etc/init.d/pmproxy stop")?;
+    }
+    is_gone(root)
+}
+
 /// Expects that no process of the package is left.
 fn is_gone(root: &Root) -> Result<()> {
     let left = root.run("grep -l pmproxy /proc/[0-9]*/comm || :")?;
@@ -153,9 +171,9 @@ struct State {
 }
 
 impl State {
-    fn of(root: &Root) -> Result<State> {
+    fn of(root: &Root, beside: Beside) -> Result<State> {
         let mut files = root.files()?;
-        files.retain(|file| !is_bookkeeping(file));
+        files.retain(|file| !is_others(path_in(file), beside));
         Ok(State {
             files,
             users: root.read("etc/passwd")?,
@@ -190,9 +208,14 @@ impl State {
     }
 }
 
-/// Whether a line of [`Root::files`] is about a file that no package leaves alone.
-fn is_bookkeeping(file: &str) -> bool {
-    let path = file.splitn(4, ' ').nth(3).unwrap_or_default();
-    BOOKKEEPING.iter().any(|start| path.starts_with(start))
-        && !OURS.iter().any(|name| path.contains(name))
+/// The path in a line of [`Root::files`].
+fn path_in(file: &str) -> &str {
+    file.splitn(4, ' ').nth(3).unwrap_or_default()
+}
+
+/// Whether a file is not for the package to leave as it was.
+fn is_others(path: &str, beside: Beside) -> bool {
+    let starts = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
+    let is_ours = OURS.iter().any(|name| path.contains(name));
+    starts(&BOOKKEEPING) && !is_ours || beside == Beside::Pcp && starts(&LEFT_BY_PCP)
 }

@@ -4,9 +4,11 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
+use testbed::{Client, packages};
 
 use crate::home::{Home, answers, echo, session};
 
+const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 const SYSCONFIG: &str = include_str!("../../../../dist/sysconfig/pmproxy");
 
 #[test]
@@ -108,4 +110,34 @@ fn it_ends_by_itself_when_its_time_is_over() {
     assert!(log.contains("Info: the time of -T is over\n"), "{log}");
     assert!(log.contains("pmproxy Shutdown\n\nLog finished "), "{log}");
     assert!(!fs::exists(home.join("pmproxy.socket")).unwrap());
+}
+
+#[test]
+fn systemd_takes_the_units_and_the_service_starts_pmproxy_with_options_that_it_knows() {
+    packages::require("systemd").unwrap();
+    let unit = |name: &str| format!("{}/../../dist/systemd/{name}", env!("CARGO_MANIFEST_DIR"));
+    let units = ["pmproxy.service", "pmproxy.socket"].map(unit);
+    let verified = Client::new("systemd-analyze").args(["verify"]).args(&units);
+    let verified = verified.run().unwrap();
+    assert!(
+        verified.status.success() && !verified.stderr.contains("pmproxy"),
+        "{verified}"
+    );
+
+    let home = Home::new().unwrap();
+    home.write("options", OPTIONS).unwrap();
+    home.write("variables", SYSCONFIG).unwrap();
+    let service = fs::read_to_string(&units[0]).unwrap();
+    let command = service
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let words: Vec<String> = command
+        .split(' ')
+        .skip(1)
+        .map(|word| word.replace("/etc/pcp/pmproxy/pmproxy.options", "options"))
+        .map(|word| word.replace("/etc/default/pmproxy", "variables"))
+        .collect();
+    let guest = home.pmproxy(words).add(home.here()).up().unwrap();
+    assert_eq!(home.read("pmproxy.pid"), format!("{}\n", guest.pid));
 }
