@@ -1,11 +1,14 @@
-//! The chores of the project, each a subcommand: `cargo xtask demo`, `test`, `bench`, `fuzz`.
+//! The chores of the project, each a subcommand: `cargo xtask demo`, `test`, `bench`, `fuzz`,
+//! `dist`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod demo;
+mod dist;
 mod fuzz;
 mod interrupt;
+mod packages;
 mod test;
 mod tree;
 
@@ -20,6 +23,7 @@ Usage: cargo xtask CHORE [option ...]
   test                   format, lints, unit, property and acceptance tests, fuzzing, docs
   bench pmproxy [...]    compare pmproxy with a direct connection and with other proxies
   fuzz [--seconds N]     run every fuzz target for N seconds (default 5)
+  dist [--check]         build the Debian package, and install it in a fresh Debian
 
 cargo xtask CHORE --help says more.";
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("bench") => bench::run(rest),
         Some("fuzz") => fuzz::run(rest),
+        Some("dist") => dist::run(rest),
         Some("help" | "--help" | "-h") => show_usage(),
         _ => usage_error(chore),
     };

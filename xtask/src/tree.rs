@@ -1,6 +1,6 @@
 //! The source tree and the toolchain that the chores work with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,15 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+/// The folder where cargo builds.
+pub(crate) fn target() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("cannot find the running program")?;
+    let folder = this.parent().and_then(Path::parent);
+    Ok(folder
+        .context("the running program is in no target folder")?
+        .to_owned())
 }
 
 /// Whether a command can be run and succeeds; its output is not shown.
@@ -49,4 +58,17 @@ pub(crate) fn show(command: &Command) -> String {
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// What a command prints to standard output, without the last line's end; its errors are shown.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    let ended = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run `{shown}`"))?;
+    if !ended.status.success() {
+        bail!("`{shown}` failed: {}", ended.status);
+    }
+    Ok(String::from_utf8_lossy(&ended.stdout).trim_end().to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -134,6 +134,40 @@ fn bind_unix(path: &Path, backlog: i32, mode: u32) -> io::Result<Bound> {
     })
 }
 
+/// Takes over a socket that another process has opened and listens on. Its file, if it has one, is
+/// that process's to remove.
+///
+/// # Errors
+/// When it is no stream socket, or nothing listens on it.
+pub fn adopt(socket: Socket) -> io::Result<Bound> {
+    if socket.r#type()? != Type::STREAM {
+        return Err(io::Error::other("it is not a stream socket"));
+    }
+    if !socket.is_listener()? {
+        return Err(io::Error::other("it does not listen"));
+    }
+    let address = socket.local_addr()?;
+    let address = match address.as_socket() {
+        Some(tcp) => Address::Tcp(tcp),
+        None => Address::Unix(name_of(&address)),
+    };
+    socket.set_nonblocking(true)?;
+    Ok(Bound {
+        socket,
+        address,
+        file: None,
+    })
+}
+
+/// The path of a unix socket, for display: that of an abstract one begins with `@`.
+fn name_of(address: &SockAddr) -> PathBuf {
+    match (address.as_pathname(), address.as_abstract_namespace()) {
+        (Some(path), _) => path.into(),
+        (None, Some(name)) => format!("@{}", String::from_utf8_lossy(name)).into(),
+        (None, None) => "(without a name)".into(),
+    }
+}
+
 /// Sets the permissions of a socket's file, and of nothing else: root may do this in a folder where
 /// others could put a link in its place meanwhile.
 fn set_socket_mode(path: &Path, mode: u32) -> io::Result<()> {
@@ -174,6 +208,25 @@ impl Bound {
     /// Where it listens; for a TCP port of 0, the port that the system chose.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The TCP addresses at which it can be reached: two for a socket that takes both families, none
+    /// for a unix socket. An unspecified one stands for all addresses of its family.
+    pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self.address.tcp().into_iter().collect();
+        let takes_both = |address: &SocketAddr| {
+            address.is_ipv6()
+                && address.ip().is_unspecified()
+                && !self.socket.only_v6().unwrap_or(true)
+        };
+        if let Some(port) = addresses
+            .iter()
+            .find(|a| takes_both(a))
+            .map(SocketAddr::port)
+        {
+            addresses.push((Ipv4Addr::UNSPECIFIED, port).into());
+        }
+        addresses
     }
 
     /// The descriptor's number, for display.
@@ -320,6 +373,42 @@ mod tests {
         std::fs::write(&path, "data").unwrap();
         assert!(bind(&Address::Unix(path.clone()), 5, 0o666).is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+    }
+
+    #[test]
+    fn only_a_socket_that_listens_is_adopted_and_its_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        let error = adopt(socket.try_clone().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "it does not listen");
+        socket.listen(5).unwrap();
+        let bound = adopt(socket).unwrap();
+        assert_eq!(bound.address(), &Address::Unix(path.clone()));
+        drop(bound);
+        assert!(path.exists());
+
+        // As systemd opens a port for which no address is named.
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        socket.set_only_v6(false).unwrap();
+        let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
+        socket.bind(&any.into()).unwrap();
+        socket.listen(5).unwrap();
+        let addresses = adopt(socket).unwrap().tcp_addresses();
+        let unspecified = |address: &SocketAddr| address.ip().is_unspecified();
+        assert!(addresses.len() == 2 && addresses.iter().all(unspecified));
+
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let error = adopt(datagrams.into()).unwrap_err();
+        assert_eq!(error.to_string(), "it is not a stream socket");
+
+        let name = SockAddr::unix(format!("\0gatehouse-{}", std::process::id())).unwrap();
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&name).unwrap();
+        socket.listen(5).unwrap();
+        let shown = adopt(socket).unwrap().address().to_string();
+        assert_eq!(shown, format!("@gatehouse-{}", std::process::id()));
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Sets a variable as if it stood in the process environment, and wins over what stood there.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<OsString>) {
+        self.process.insert(name.into(), value.into());
+    }
+
     fn process_path(&self, name: &str) -> Option<PathBuf> {
         self.process
             .get(name)

@@ -12,7 +12,7 @@ use gate::advertise::{Advertisement, Reach, Service};
 use gate::dial::{Dialer, MOST_LOOKUPS};
 use gate::lifecycle::{
     Account, Log, PidFile, Signal, Signals, Starter, State, date, hold_signals, install_log,
-    tell_manager,
+    take_sockets, tell_manager,
 };
 use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
 use gate::listen::{Address, Bound, Listener};
@@ -70,20 +70,7 @@ pub(crate) fn open_log(settings: &Settings) -> Arc<Log> {
 pub(crate) fn run(settings: &Settings, log: &Arc<Log>, starter: &mut Starter) -> Result<()> {
     hold_signals().context("cannot hold signals back")?;
     let descriptors = raise_descriptor_limit();
-    let mut ports = RequestPorts::open(
-        settings.socket.clone(),
-        &settings.interfaces,
-        settings.ports.iter(),
-        settings.max_pending,
-        settings.account.as_ref(),
-    );
-    for error in &ports.errors {
-        tracing::error!("{error}");
-    }
-    if !ports.is_reachable() {
-        let first = ports.errors.last().cloned().unwrap_or_default();
-        bail!("can't open any request ports, exiting: {first}");
-    }
+    let mut ports = open_request_ports(settings)?;
     let admin = AdminDoors::open(settings);
     if settings.mode == Mode::Daemon {
         starter.leave().context("cannot become a daemon")?;
@@ -100,6 +87,44 @@ pub(crate) fn run(settings: &Settings, log: &Arc<Log>, starter: &mut Starter) ->
     // Look-ups that hang in the resolver must not hold up the end.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Takes the ports that the service manager hands over; where it hands over none, opens those of the
+/// settings.
+fn open_request_ports(settings: &Settings) -> Result<RequestPorts> {
+    let sockets = take_sockets().map_err(anyhow::Error::msg)?;
+    if !sockets.is_empty() {
+        let is_local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        let mut addresses = sockets.iter().flat_map(Bound::tcp_addresses);
+        if settings.is_local_only()
+            && let Some(address) = addresses.find(|address| !is_local(address))
+        {
+            bail!(
+                "only local clients may be served (PMPROXY_LOCAL or -i), but the service manager \
+                 handed over {address}: change its socket unit"
+            );
+        }
+        tracing::info!(
+            "the service manager handed over the request ports: -i, -p, -s, PMPROXY_PORT and \
+             PMPROXY_SOCKET have no effect"
+        );
+        return Ok(RequestPorts::handed_over(sockets));
+    }
+    let ports = RequestPorts::open(
+        settings.socket.clone(),
+        &settings.interfaces,
+        settings.ports.iter(),
+        settings.max_pending,
+        settings.account.as_ref(),
+    );
+    for error in &ports.errors {
+        tracing::error!("{error}");
+    }
+    if !ports.is_reachable() {
+        let first = ports.errors.last().cloned().unwrap_or_default();
+        bail!("can't open any request ports, exiting: {first}");
+    }
+    Ok(ports)
 }
 
 fn runtime() -> std::io::Result<Runtime> {
@@ -153,10 +178,7 @@ fn write_pid_file(settings: &Settings) -> Option<PidFile> {
 
 /// Lets clients find the ports that others than this machine can reach.
 fn advertise(ports: &[Bound]) -> Option<Advertisement> {
-    let addresses: Vec<SocketAddr> = ports
-        .iter()
-        .filter_map(|port| port.address().tcp())
-        .collect();
+    let addresses: Vec<SocketAddr> = ports.iter().flat_map(Bound::tcp_addresses).collect();
     let reach = Reach::of(addresses.iter().map(SocketAddr::ip))?;
     let host = nix::unistd::gethostname().unwrap_or_default();
     let reachable = addresses
@@ -216,6 +238,14 @@ fn tell(state: State) {
     if let Err(error) = tell_manager(state) {
         let error = gate::describe(&error);
         tracing::warn!("cannot tell the service manager at NOTIFY_SOCKET: {error}");
+    }
+}
+
+/// Waits until the time is over; without one, for ever.
+async fn over(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -286,13 +316,10 @@ impl<'a> Daemon<'a> {
             .release(keep_stderr)
             .context("cannot let go of the terminal")?;
         tell(State::Ready);
-        let name = loop {
-            match signals.next().await {
-                Signal::Reload => self.reload(),
-                Signal::Stop(name) => break name,
-            }
-        };
-        tracing::info!("pmproxy caught {name}");
+        tokio::select! {
+            name = self.heed(&mut signals) => tracing::info!("pmproxy caught {name}"),
+            () = over(self.settings.run_time) => tracing::info!("the time of -T is over"),
+        }
         tell(State::Stopping);
         work.shutdown().await;
         if let Some(advertisement) = advertisement {
@@ -323,6 +350,20 @@ impl<'a> Daemon<'a> {
             totals: relay.totals(),
             pdus: PduCounts::sum(relay.tallies()),
         })
+    }
+
+    /// Does what signals ask for, until one asks for the end; gives its name.
+    async fn heed(&self, signals: &mut Signals) -> &'static str {
+        loop {
+            match signals.next().await {
+                Signal::Reload => {
+                    tell(State::Reloading);
+                    self.reload();
+                    tell(State::Ready);
+                }
+                Signal::Stop(name) => return name,
+            }
+        }
     }
 
     fn accept_clients(&self, listener: Listener) -> impl Future<Output = ()> + Send + use<> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod boot_files;
 mod certificates;
 mod check;
 mod config;
@@ -28,6 +29,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use boot_files::read_variables;
 use gate::lifecycle::{Starter, date};
 use options::{Options, USAGE};
 use pcp_env::Environment;
@@ -37,8 +39,13 @@ fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) => options,
         Err(error) => {
+            let usage = if error.is_about_usage() {
+                format!("\n{USAGE}")
+            } else {
+                String::new()
+            };
             // Nobody is left to tell if this fails.
-            let _ = writeln!(io::stderr(), "pmproxy: {error}\n\n{USAGE}");
+            let _ = write!(io::stderr(), "pmproxy: {error}\n{usage}");
             return ExitCode::FAILURE;
         }
     };
@@ -59,10 +66,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// The environment, with the variables of `--environment-file`. They win, as with the init script of
+/// PCP, which exports them.
+fn environment(options: &Options) -> anyhow::Result<Environment> {
+    // These messages tell their causes themselves.
+    let mut environment = Environment::load().map_err(anyhow::Error::msg)?;
+    if let Some(path) = &options.environment_file {
+        for (name, value) in read_variables(path).map_err(anyhow::Error::msg)? {
+            environment.set(name, value);
+        }
+    }
+    Ok(environment)
+}
+
 /// Checks the configuration and shows what was found; says whether all is well.
 fn check_config(options: Options) -> bool {
-    let environment = Environment::load().map_err(anyhow::Error::msg);
-    match environment.and_then(|environment| check::run(options, &environment)) {
+    match environment(&options).and_then(|environment| check::run(options, &environment)) {
         Ok((text, well)) => io::stdout().write_all(text.as_bytes()).is_ok() && well,
         Err(error) => {
             // Nobody is left to tell if this fails.
@@ -87,9 +106,8 @@ fn show_status(options: Options) -> bool {
 
 /// Runs the daemon. An error has been told to whom it concerns by the time this returns.
 fn run(options: Options, messages: Option<&Path>) -> Result<(), ()> {
-    // Its messages tell their causes themselves.
-    let environment = Environment::load().map_err(anyhow::Error::msg);
-    let settings = environment.and_then(|environment| Settings::gather(options, &environment));
+    let settings =
+        environment(&options).and_then(|environment| Settings::gather(options, &environment));
     let settings = settings.map_err(|error| {
         fatal::tell(messages, &format!("pmproxy: {error:#}"));
     })?;

@@ -1,12 +1,16 @@
 //! The command line, as in `pmproxy(1)`.
 
 use std::ffi::OsString;
+use std::mem::take;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
-use pcp_env::{DebugOptions, PortSet};
+use pcp_env::{DebugOptions, PortSet, parse_interval};
 use pcp_proto::PduLimit;
+
+use crate::boot_files::{BootFileError, read_options};
 
 /// What `-?` prints.
 pub(crate) const USAGE: &str = "\
@@ -32,6 +36,9 @@ Configuration options:
                         the unix socket) would get that asks for this pmcd
   --status              show the clients of the pmproxy that runs, and exit
   --json                with --status: as JSON
+  --options-file=FILE   more options: the lines of this file that begin with a hyphen
+  --environment-file=FILE
+                        more environment: the lines PMPROXY_NAME=value of this file, if it exists
   -L BYTES              maximum size of PDUs from clients, 12 to 2147483647 [default 65536]
 
 Connection options:
@@ -52,6 +59,7 @@ Secure connection options:
 Diagnostic options:
   -D OPTIONS, --debug=OPTIONS
                         debugging options, comma-separated; context traces clients [pmdbg -l lists all]
+  -T TIME               end after this time, such as 90 (seconds), 10min or 1hour 30mins
   -l FILE, --log=FILE   log file [default pmproxy.log in the current folder]
   -x FILE               fatal messages before the log is open go here [default /dev/tty]
 
@@ -108,6 +116,12 @@ pub(crate) struct Options {
     pub(crate) socket: Option<PathBuf>,
     /// `-U`
     pub(crate) user: Option<String>,
+    /// `-T`
+    pub(crate) run_time: Option<Duration>,
+    /// `--options-file`, from which the other options are complete already
+    options_file: Option<PathBuf>,
+    /// `--environment-file`
+    pub(crate) environment_file: Option<PathBuf>,
     /// `-x`
     pub(crate) fatal_messages: Option<PathBuf>,
     /// `-C`
@@ -145,19 +159,76 @@ pub(crate) enum OptionsError {
     TwoModes,
     #[error("--json needs --status")]
     JsonOfNothing,
+    #[error("-T {0}")]
+    RunTime(#[from] pcp_env::IntervalError),
+    #[error(transparent)]
+    OptionsFile(#[from] BootFileError),
+    #[error("{}:{line}: {error}", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        error: Box<OptionsError>,
+    },
+    #[error("a file of options cannot name another (--options-file)")]
+    NestedFile,
     #[error("unexpected argument {0:?}: pmproxy takes options only")]
     Operand(String),
     #[error("option {0} needs a value that is not empty")]
     Empty(&'static str),
 }
 
+impl OptionsError {
+    /// Whether a look at the usage helps.
+    pub(crate) fn is_about_usage(&self) -> bool {
+        !matches!(
+            self,
+            OptionsError::OptionsFile(_) | OptionsError::Line { .. }
+        )
+    }
+}
+
 impl Options {
-    /// Reads the arguments after the program's name.
+    /// Reads the arguments after the program's name, and then the file of options, if they name one.
     pub(crate) fn parse<A>(arguments: A) -> Result<Options, OptionsError>
     where
         A: IntoIterator<Item: Into<OsString>>,
     {
         let mut options = Options::default();
+        options.add(arguments)?;
+        if let Some(path) = options.options_file.clone() {
+            for line in read_options(&path)? {
+                options
+                    .add_line(line.words)
+                    .map_err(|error| OptionsError::Line {
+                        path: path.clone(),
+                        line: line.number,
+                        error: error.into(),
+                    })?;
+            }
+        }
+        if options.json && !options.status {
+            return Err(OptionsError::JsonOfNothing);
+        }
+        Ok(options)
+    }
+
+    /// Adds a line of the file of options. How the process is to live is its starter's to say: the
+    /// file of a C pmproxy may have `-f` in it, which its init script leaves out.
+    fn add_line(&mut self, words: Vec<String>) -> Result<(), OptionsError> {
+        let (mode, file) = (take(&mut self.mode), self.options_file.take());
+        self.add(words)?;
+        if self.options_file.is_some() {
+            return Err(OptionsError::NestedFile);
+        }
+        (self.mode, self.options_file) = (mode, file);
+        Ok(())
+    }
+
+    fn add<A>(&mut self, arguments: A) -> Result<(), OptionsError>
+    where
+        A: IntoIterator<Item: Into<OsString>>,
+    {
+        let options = self;
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
@@ -179,6 +250,15 @@ impl Options {
                 Short('L') => options.pdu_limit = Some(pdu_limit(text(&mut parser, "-L")?)?),
                 Short('p') | Long("port") => options.add_ports(text(&mut parser, "-p")?)?,
                 Short('s') | Long("socket") => options.socket = Some(path(&mut parser, "-s")?),
+                Long("options-file") => {
+                    options.options_file = Some(path(&mut parser, "--options-file")?);
+                }
+                Long("environment-file") => {
+                    options.environment_file = Some(path(&mut parser, "--environment-file")?);
+                }
+                Short('T') => {
+                    options.run_time = Some(parse_interval(&text(&mut parser, "-T")?)?);
+                }
                 Short('U') | Long("username") => options.user = Some(text(&mut parser, "-U")?),
                 Short('x') => options.fatal_messages = Some(path(&mut parser, "-x")?),
                 Short('C') => options.certificate_database = Some(path(&mut parser, "-C")?),
@@ -202,10 +282,7 @@ impl Options {
                 _ => return Err(argument.unexpected().into()),
             }
         }
-        if options.json && !options.status {
-            return Err(OptionsError::JsonOfNothing);
-        }
-        Ok(options)
+        Ok(())
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<(), OptionsError> {
@@ -292,6 +369,33 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_the_options_file_are_added_but_the_starter_decides_about_the_foreground() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("options");
+        let file = format!("--options-file={}", path.display());
+        std::fs::write(&path, "# -A\n-p 2\n-f\n-M 'my name' -T 1hour\n").unwrap();
+        let options = Options::parse(["-F", &file, "-p1"]).unwrap();
+        assert_eq!(options.mode, Mode::Managed);
+        assert_eq!(options.ports.iter().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(options.certificate_name.as_deref(), Some("my name"));
+        assert_eq!(options.run_time, Some(Duration::from_secs(3_600)));
+        assert!(!options.no_advertisement);
+
+        std::fs::write(&path, format!("-A\n{file}\n")).unwrap();
+        let error = Options::parse([&file]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with(":2: a file of options cannot name another (--options-file)")
+        );
+        std::fs::write(&path, "-p x\n").unwrap();
+        let error = Options::parse([&file]).unwrap_err();
+        assert!(!error.is_about_usage());
+        let expected = format!("{}:1: -p \"x\": \"x\" is not a port", path.display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let error = |line: &str| parse(line).unwrap_err().to_string();
         assert!(error("-L 11").starts_with("-L \"11\": the maximum PDU size"));
@@ -301,6 +405,7 @@ mod tests {
             "-p \"44322,x\": \"x\" is not a port number from 1 to 65535"
         );
         assert!(error("-D contxt").contains("is not a debugging option"));
+        assert!(error("-T soon").starts_with("-T \"soon\" is not an interval above 0"));
         assert_eq!(error("-f -F"), "at most one of -f and -F may be given");
         assert_eq!(
             error("start"),

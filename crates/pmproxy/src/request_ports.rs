@@ -95,6 +95,19 @@ impl RequestPorts {
         request_ports
     }
 
+    /// The ports that the service manager has opened.
+    pub(crate) fn handed_over(sockets: Vec<Bound>) -> RequestPorts {
+        let row = |bound: &Bound| RequestPort {
+            address: bound.address().clone(),
+            descriptor: Some(bound.descriptor()),
+        };
+        RequestPorts {
+            rows: sockets.iter().map(row).collect(),
+            open: sockets,
+            errors: Vec::new(),
+        }
+    }
+
     fn add(
         &mut self,
         address: Address,

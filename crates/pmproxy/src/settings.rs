@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) max_pending: i32,
     pub(crate) connect_timeout: Duration,
     pub(crate) pdu_limit: PduLimit,
+    /// How long the daemon is to serve; without end if nothing is said.
+    pub(crate) run_time: Option<Duration>,
     pub(crate) debug: DebugOptions,
     pub(crate) log: PathBuf,
     pub(crate) pid_file: PathBuf,
@@ -159,6 +161,7 @@ impl Settings {
             max_pending: max_pending(environment)?,
             connect_timeout: connect_timeout(environment)?,
             pdu_limit: options.pdu_limit.unwrap_or(PduLimit::DEFAULT),
+            run_time: options.run_time,
             debug: options.debug,
             log: absolute(options.log.unwrap_or("pmproxy.log".into()))?,
             pid_file: run_dir.join("pmproxy.pid"),
@@ -173,6 +176,11 @@ impl Settings {
             },
             remarks,
         })
+    }
+
+    /// Whether nobody but clients of this machine is to be served.
+    pub(crate) fn is_local_only(&self) -> bool {
+        self.interfaces == Interface::loopback()
     }
 }
 

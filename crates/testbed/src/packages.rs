@@ -10,6 +10,8 @@ use anyhow::{Result, bail};
 pub enum NeededFor {
     /// Tests fail without it.
     Tests,
+    /// The Debian package is built and checked with it.
+    Package,
     /// A benchmark compares with it where it is installed.
     Comparison,
 }
@@ -107,6 +109,27 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"],
     },
     Package {
+        name: "systemd",
+        needed_for: NeededFor::Tests,
+        purpose: "an activator of sockets, and a judge of units",
+        proof: &[
+            "/usr/bin/systemd-analyze",
+            "/usr/bin/systemd-socket-activate",
+        ],
+    },
+    Package {
+        name: "debootstrap",
+        needed_for: NeededFor::Package,
+        purpose: "a fresh Debian to install the package in",
+        proof: &["/usr/sbin/debootstrap"],
+    },
+    Package {
+        name: "dpkg-dev",
+        needed_for: NeededFor::Package,
+        purpose: "what finds the packages that programs depend on",
+        proof: &["/usr/bin/dpkg-shlibdeps"],
+    },
+    Package {
         name: "g++",
         needed_for: NeededFor::Tests,
         purpose: "libFuzzer, which is C++",
@@ -134,11 +157,11 @@ impl Package {
     }
 }
 
-/// The packages that tests need and that are not installed.
-pub fn missing() -> Vec<&'static Package> {
+/// The packages that are needed for this and not installed.
+pub fn missing(needed_for: NeededFor) -> Vec<&'static Package> {
     PACKAGES
         .iter()
-        .filter(|package| package.needed_for == NeededFor::Tests && !package.is_installed())
+        .filter(|package| package.needed_for == needed_for && !package.is_installed())
         .collect()
 }
 
@@ -165,7 +188,10 @@ mod tests {
 
     #[test]
     fn every_package_that_tests_need_is_installed() {
-        let names: Vec<&str> = missing().iter().map(|package| package.name).collect();
+        let names: Vec<&str> = missing(NeededFor::Tests)
+            .iter()
+            .map(|package| package.name)
+            .collect();
         assert!(
             names.is_empty(),
             "missing Debian packages: {}",

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::eventually::{PATIENCE, eventually, eventually_some};
-use crate::packages;
+use crate::packages::{self, NeededFor};
 
 /// A command that sees nothing of the PCP settings in the environment of whoever runs the tests.
 pub fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -222,7 +222,7 @@ impl Drop for Process {
 
 fn cannot_run(name: &str, command: &Command) -> String {
     let program = command.get_program().display();
-    let missing: Vec<&str> = packages::missing()
+    let missing: Vec<&str> = packages::missing(NeededFor::Tests)
         .iter()
         .map(|package| package.name)
         .collect();

@@ -168,12 +168,7 @@ impl Bench {
 /// measure itself.
 fn go_on_as_release_build() -> Result<()> {
     cargo_build_release("xtask")?;
-    let this = std::env::current_exe().context("cannot find the running program")?;
-    let target = this
-        .parent()
-        .and_then(Path::parent)
-        .context("the program is in no target folder")?;
-    let release = target.join("release/xtask");
+    let release = tree::target()?.join("release/xtask");
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     // Comes back only when it fails.
     let error = Command::new(&release).args(args).exec();

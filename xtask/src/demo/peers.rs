@@ -13,7 +13,7 @@ use pcp_proto::{ErrorPdu, PMCD_PORT, PMPROXY_PORT, Pdu};
 use testbed::{Pmproxy, Process, clean_command};
 
 use super::counters::Counters;
-use crate::tree::{cargo, must};
+use crate::tree::{cargo, must, target};
 
 /// How long a pmcd that may be there has to greet.
 const GREETING: Duration = Duration::from_secs(2);
@@ -31,9 +31,7 @@ impl Programs {
     /// Builds them in release mode.
     pub(super) fn build() -> Result<Programs> {
         must(cargo().args(["build", "--release", "-p", "pmproxy", "-p", "collector"]))?;
-        let this = std::env::current_exe().context("cannot find the running program")?;
-        let folder = this.parent().and_then(|profile| profile.parent());
-        let folder = folder.context("the running program is in no target folder")?;
+        let folder = target()?;
         let program = |name| {
             let path = folder.join("release").join(name);
             ensure!(path.is_file(), "the build left no {}", path.display());

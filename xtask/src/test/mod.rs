@@ -1,6 +1,5 @@
 //! `cargo xtask test`: everything that must hold before a change goes in, step by step.
 
-mod packages;
 mod runner;
 
 use std::process::Command;
@@ -9,7 +8,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use lexopt::Arg;
 
+use testbed::packages::NeededFor;
+
 use crate::fuzz;
+use crate::packages;
 use crate::tree::{cargo, must, works};
 
 const USAGE: &str = "\
@@ -31,7 +33,9 @@ type Step = (&'static str, fn(bool) -> Result<()>);
 
 /// What comes before the tests, which come last so that their summary ends the output.
 const STEPS: [Step; 7] = [
-    ("Debian packages", packages::ensure),
+    ("Debian packages", |install| {
+        packages::ensure(NeededFor::Tests, install)
+    }),
     ("Rust components", ensure_components),
     ("format", check_format),
     ("clippy", run_clippy),

@@ -6,11 +6,15 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// What there is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It serves.
+    /// It serves; also after [`State::Reloading`].
     Ready,
+    /// It reads its configuration again, and serves on.
+    Reloading,
     /// It was told to end, and does.
     Stopping,
 }
@@ -31,8 +35,15 @@ pub fn tell_manager(state: State) -> io::Result<()> {
 fn message(state: State) -> String {
     match state {
         State::Ready => format!("READY=1\nMAINPID={}", std::process::id()),
+        // The time lets systemd tell which of its requests this answers.
+        State::Reloading => format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()),
         State::Stopping => "STOPPING=1".into(),
     }
+}
+
+fn monotonic_microseconds() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
 fn send(socket: &OsStr, message: &str) -> io::Result<()> {

@@ -1,5 +1,7 @@
-//! What makes a process a daemon: its log, its user, its pid file, its signals, its manager.
+//! What makes a process a daemon: its log, its user, its pid file, its signals, its manager, and the
+//! sockets that this hands over.
 
+mod activation;
 mod daemon;
 mod folder;
 mod log;
@@ -7,6 +9,7 @@ mod manager;
 mod signals;
 mod user;
 
+pub use activation::{HandoverError, take_sockets};
 pub use daemon::{PidFile, Starter};
 pub use folder::append_to;
 pub use log::{Log, date, install_log};

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -246,19 +246,27 @@ fn sessions_may_go_on_for_a_while_when_it_is_told_to_end() {
         .unwrap();
 }
 
+/// The socket of a service manager, and its path.
+fn manager(home: &Home) -> Result<(PathBuf, UnixDatagram)> {
+    let path = home.join("notify");
+    let manager = UnixDatagram::bind(&path)?;
+    manager.set_read_timeout(Some(PATIENCE))?;
+    // As systemd's is.
+    fs::set_permissions(&path, Permissions::from_mode(0o777))?;
+    Ok((path, manager))
+}
+
+/// What the service manager is told next.
+fn receive(manager: &UnixDatagram) -> Result<String> {
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message)?;
+    Ok(String::from_utf8_lossy(&message[..length]).into_owned())
+}
+
 #[test]
 fn a_service_manager_that_waits_is_told_when_it_is_ready_and_when_it_stops() {
     let home = Home::new().unwrap();
-    let path = home.join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    // As systemd's is.
-    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
-    let receive = || {
-        let mut message = [0; 64];
-        let length = manager.recv(&mut message).unwrap();
-        String::from_utf8_lossy(&message[..length]).into_owned()
-    };
+    let (path, manager) = manager(&home).unwrap();
     for options in [&["-F"][..], &["-f"], &[]] {
         let start = home
             .pmproxy(options)
@@ -271,13 +279,32 @@ fn a_service_manager_that_waits_is_told_when_it_is_ready_and_when_it_stops() {
         } else {
             guest.insert(start.up().unwrap()).pid
         };
-        assert_eq!(receive(), format!("READY=1\nMAINPID={pid}"));
+        assert_eq!(
+            receive(&manager).unwrap(),
+            format!("READY=1\nMAINPID={pid}")
+        );
         match guest {
             Some(guest) => drop(guest.ends_on(Signal::SIGTERM).unwrap()),
             None => home.daemon("pmproxy.pid").unwrap().terminate().unwrap(),
         }
-        assert_eq!(receive(), "STOPPING=1");
+        assert_eq!(receive(&manager).unwrap(), "STOPPING=1");
     }
+}
+
+#[test]
+fn a_service_manager_is_told_when_the_configuration_is_read_again() {
+    let home = Home::new().unwrap();
+    let (path, manager) = manager(&home).unwrap();
+    let mut guest = home.managed().env("NOTIFY_SOCKET", &path).up().unwrap();
+    let ready = format!("READY=1\nMAINPID={}", guest.pid);
+    assert_eq!(receive(&manager).unwrap(), ready);
+    guest.signal(Signal::SIGHUP).unwrap();
+    let reloading = receive(&manager).unwrap();
+    let time = reloading
+        .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+        .unwrap();
+    assert!(time.parse::<u64>().unwrap() > 0);
+    assert_eq!(receive(&manager).unwrap(), ready);
 }
 
 #[test]

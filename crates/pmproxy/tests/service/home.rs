@@ -47,6 +47,11 @@ impl Home {
         self.address
     }
 
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }

@@ -3,12 +3,15 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod admin;
+mod boot;
 mod certificates;
 mod config;
 mod daemon;
 mod environment;
 mod home;
+mod init_script;
 mod options;
 mod papers;
 mod ports;

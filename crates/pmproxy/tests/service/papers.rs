@@ -73,13 +73,14 @@ fn the_manual_page_has_every_variable_and_setting() {
         include_str!("../../src/certificates/tls_conf.rs"),
         include_str!("../../../pcp-env/src/conf.rs"),
         include_str!("../../../pcp-env/src/timeout.rs"),
+        include_str!("../../../gate/src/lifecycle/activation.rs"),
         include_str!("../../../gate/src/lifecycle/manager.rs"),
     );
     let mut sought = BTreeSet::from(SETTINGS);
     // Tests in the sources come last, and may name any.
     let strings = sources.split('"').skip(1).step_by(2);
     let is_variable = |text: &&str| {
-        let starts = ["PMPROXY_", "PMCD_", "PCP_", "NOTIFY_"];
+        let starts = ["PMPROXY_", "PMCD_", "PCP_", "NOTIFY_", "LISTEN_"];
         let word = |c: char| c.is_ascii_uppercase() || c == '_';
         starts
             .iter()

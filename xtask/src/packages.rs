@@ -1,4 +1,4 @@
-//! Installs the Debian packages that the tests need, where that is possible.
+//! Installs the Debian packages that a chore needs, where that is possible.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,16 +6,17 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use testbed::packages::{Package, missing};
+use testbed::packages::{NeededFor, Package, missing};
 
 use crate::tree::{must, works};
 
 /// The PATH that apt gives to dpkg unless told otherwise.
 const DPKG_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Passes when all packages are there; installs those that are not if it may.
-pub(super) fn ensure(install: bool) -> Result<()> {
-    let absent = missing();
+/// Passes when all packages are there that are needed for this; installs those that are not if it
+/// may.
+pub(crate) fn ensure(needed_for: NeededFor, install: bool) -> Result<()> {
+    let absent = missing(needed_for);
     if absent.is_empty() {
         return Ok(());
     }
@@ -24,7 +25,7 @@ pub(super) fn ensure(install: bool) -> Result<()> {
         "apt-get install -y --no-install-recommends {}",
         names.join(" ")
     );
-    if !install || !is_root() || !works(Command::new("apt-get").arg("--version")) {
+    if !install || !am_root() || !works(Command::new("apt-get").arg("--version")) {
         bail!(
             "missing Debian packages:\n{}\ninstall them as root: {command}",
             describe(&absent)
@@ -32,7 +33,7 @@ pub(super) fn ensure(install: bool) -> Result<()> {
     }
     println!("installing Debian packages:\n{}", describe(&absent));
     apt_install(&names)?;
-    let still = missing();
+    let still = missing(needed_for);
     if !still.is_empty() {
         bail!("after `{command}` there is still no\n{}", describe(&still));
     }
@@ -47,7 +48,8 @@ fn describe(packages: &[&Package]) -> String {
     lines.join("\n")
 }
 
-fn is_root() -> bool {
+/// Whether this runs as root.
+pub(crate) fn am_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -1,0 +1,176 @@
+//! A fresh Debian in a folder, with processes and mounts of its own.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use testbed::{Client, Finished, PATIENCE, Process, clean_command, eventually};
+
+use crate::tree::{must, output};
+
+const SUITE: &str = "bookworm";
+
+/// It takes the first process's part: all others are its children's children, and it buries them.
+const KEEPER: &str = "mount -t proc proc /proc; sleep infinity & wait";
+
+/// A Debian that is removed when this is dropped.
+pub(super) struct Root {
+    folder: PathBuf,
+    keeper: Option<Process>,
+}
+
+impl Root {
+    /// Makes one with the smallest set of packages and some more, whose services are not started.
+    pub(super) fn make(folder: PathBuf, packages: &[String]) -> Result<Root> {
+        let root = Root {
+            folder,
+            keeper: None,
+        };
+        root.remove()?;
+        // debootstrap mounts things, which must not stay if it is interrupted.
+        let mut debootstrap = Command::new("unshare");
+        debootstrap.args(["--mount", "--propagation=private", "debootstrap"]);
+        debootstrap.args(["--variant=minbase", SUITE]);
+        debootstrap.arg(&root.folder).arg(mirror()?);
+        quietly(&mut debootstrap)?;
+        let mut install = Command::new("chroot");
+        install
+            .arg(&root.folder)
+            .args(["apt-get", "install", "--yes"]);
+        install
+            .args(["-q", "--no-install-recommends"])
+            .args(packages);
+        install
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C");
+        quietly(&mut install)?;
+        Ok(root)
+    }
+
+    /// Says whether packages may start and stop services from now on. Debian's default, where there
+    /// is no first process that does it, is that they may not.
+    pub(super) fn let_services_start(&self, may: bool) -> Result<()> {
+        let policy = self.folder.join("usr/sbin/policy-rc.d");
+        if may {
+            fs::write(&policy, "#!/bin/sh\nexit 0\n")?;
+            fs::set_permissions(&policy, Permissions::from_mode(0o755))?;
+        } else {
+            fs::remove_file(&policy)?;
+        }
+        Ok(())
+    }
+
+    /// Gives it processes and mounts of its own, which end with this process.
+    pub(super) fn come_alive(&mut self) -> Result<()> {
+        let mut command = clean_command("unshare");
+        command.args([
+            "--mount",
+            "--propagation=private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ]);
+        command
+            .arg("chroot")
+            .arg(&self.folder)
+            .args(["sh", "-c", KEEPER]);
+        self.keeper = Some(Process::spawn("the fresh Debian", command)?);
+        eventually(PATIENCE, "the fresh Debian to have processes", || {
+            self.run("test -e /proc/1/comm").is_ok()
+        })
+    }
+
+    /// Copies a file into it.
+    pub(super) fn put(&self, file: &Path, name: &str) -> Result<()> {
+        fs::copy(file, self.folder.join(name))?;
+        Ok(())
+    }
+
+    /// Runs a shell command in it, whatever its exit status.
+    pub(super) fn try_run(&self, command: &str) -> Result<Finished> {
+        let keeper = self.keeper.as_ref().context("it is not alive")?.pid();
+        let first = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"))?;
+        let first = first.trim();
+        Client::new("nsenter")
+            .args(["--target", first, "--mount", "--pid", "--root", "--wd"])
+            .args(["sh", "-c", command])
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .run()
+    }
+
+    /// Runs a shell command in it that must succeed, and gives what it prints.
+    pub(super) fn run(&self, command: &str) -> Result<String> {
+        self.try_run(command)?.succeeded()
+    }
+
+    /// All its files, each as a line: kind, permissions, owner and group, path, target of a link.
+    pub(super) fn files(&self) -> Result<BTreeSet<String>> {
+        let listed = output(
+            Command::new("find")
+                .args([".", "-xdev", "-printf", "%y %m %U:%G %P %l\n"])
+                .current_dir(&self.folder),
+        )?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// What is in a file.
+    pub(super) fn read(&self, name: &str) -> Result<String> {
+        fs::read_to_string(self.folder.join(name)).with_context(|| name.to_owned())
+    }
+
+    fn remove(&self) -> Result<()> {
+        // Without crossing into anything that should still be mounted.
+        must(
+            Command::new("rm")
+                .args(["-rf", "--one-file-system"])
+                .arg(&self.folder),
+        )
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.keeper = None;
+        if let Err(error) = self.remove() {
+            eprintln!("xtask: {} is left behind: {error:#}", self.folder.display());
+        }
+    }
+}
+
+/// Where this machine's apt gets Debian from.
+fn mirror() -> Result<String> {
+    let targets = [
+        "indextargets",
+        "--format",
+        "$(RELEASE) $(COMPONENT) $(SITE)",
+    ];
+    let targets = output(
+        Command::new("apt-get")
+            .args(targets)
+            .arg("Created-By: Packages"),
+    )?;
+    let wanted = format!("{SUITE} main ");
+    let site = targets.lines().find_map(|line| line.strip_prefix(&wanted));
+    site.map(str::to_owned)
+        .with_context(|| format!("apt on this machine has no mirror of Debian {SUITE}"))
+}
+
+/// Runs a command that says much, and shows what it said only if it fails.
+fn quietly(command: &mut Command) -> Result<()> {
+    let ended = command
+        .output()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    bail!(
+        "{command:?} failed: {}\n{}{}",
+        ended.status,
+        String::from_utf8_lossy(&ended.stdout),
+        String::from_utf8_lossy(&ended.stderr)
+    )
+}
