@@ -13,7 +13,12 @@ const PROGRAM: u32 = 0o755;
 const DATA: u32 = 0o644;
 
 /// What lies in `dist/`, where it goes, and with which permissions.
-const FILES: [(&str, &str, u32); 9] = [
+const FILES: [(&str, &str, u32); 10] = [
+    (
+        "discover/pcp-dns-sd",
+        "usr/lib/pcp/bin/discover/pcp-dns-sd",
+        PROGRAM,
+    ),
     ("init.d/pmproxy", "etc/init.d/pmproxy", PROGRAM),
     (
         "systemd/pmproxy.service",

@@ -6,7 +6,7 @@ mod advertiser;
 mod lan;
 
 use advertiser::Advertiser;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lan::{Found, Host, lan};
 use nix::sys::signal::Signal;
 use testbed::{PATIENCE, eventually};
@@ -16,10 +16,11 @@ const NAME: &str = "PCP pmproxy on alpha";
 /// pmfind probes its hosts at the port where pmproxy usually listens.
 const PORT: u16 = 44322;
 
-/// Debian's libpcp is built without Avahi, so its pmfind gets hosts from a script, which is its own
-/// way to be extended; then it probes them.
-const DISCOVERY: &str = "#!/bin/sh\n\
-    avahi-browse -rtp _pmproxy._tcp | awk -F';' '$1 == \"=\" && $2 != \"lo\" { print $8 }'\n";
+/// Debian's libpcp is built without Avahi; this script of the package tells its pmfind where to probe.
+const DISCOVERY: &str = include_str!("../../../../dist/discover/pcp-dns-sd");
+
+/// Where pmfind looks for such scripts.
+const SCRIPTS: &str = "/usr/lib/pcp/bin/discover";
 
 /// Alpha's service with the name of the host in its records: Avahi's own or our responder's.
 fn alpha(host: &str) -> Vec<Found> {
@@ -47,14 +48,22 @@ fn await_log(advertiser: &Advertiser, text: &str, times: usize) -> Result<()> {
     waited.map_err(|error| error.context(advertiser.log()))
 }
 
-fn pmfind(host: &mut Host) -> Result<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let script = host.write("discovery", DISCOVERY.as_bytes())?;
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755))?;
-    let folder = script.parent().unwrap_or(&script).display().to_string();
-    let mechanism = format!("shell,path={folder},command=discovery,timeout=2");
-    let finder = host.program(&["pmfind", "-s", "pmproxy", "-m", &mechanism]);
-    Ok(finder.run()?.stdout)
+/// Installs the script on the host, and waits until pmfind, asked for nothing but pmproxies, finds it.
+fn await_pmfind(host: &mut Host) -> Result<()> {
+    let script = host.write("pcp-dns-sd", DISCOVERY.as_bytes())?;
+    host.sh(&format!(
+        "mount -t tmpfs tmpfs {SCRIPTS} && install -m 755 {} {SCRIPTS}",
+        script.display()
+    ))?;
+    let finder = host.program(&["pmfind", "-s", "pmproxy"]);
+    let mut last = String::new();
+    let waited = eventually(PATIENCE, "pmfind to find it", || {
+        last = finder
+            .run()
+            .map_or_else(|error| format!("{error:#}"), |done| done.stdout);
+        last.contains("proxy://10.77.0.1:44322")
+    });
+    waited.with_context(|| format!("pmfind printed at last: {last}"))
 }
 
 #[test]
@@ -66,8 +75,7 @@ fn with_avahi_it_is_found_until_it_ends() -> Result<()> {
 
     for host in [&mut alpha_host, &mut beta_host] {
         host.await_finds("both to find it", |found| found == alpha(BY_AVAHI))?;
-        let printed = pmfind(host)?;
-        assert!(printed.contains("proxy://10.77.0.1:44322"), "{printed}");
+        await_pmfind(host)?;
     }
     assert!(advertiser.terminate()?);
     for host in [&mut alpha_host, &mut beta_host] {
@@ -93,8 +101,7 @@ fn without_avahi_another_host_finds_it_until_it_ends() -> Result<()> {
     let advertiser = alpha_host.advertise("alpha", PORT, &[])?;
 
     beta_host.await_finds("it", |found| found == alpha(BY_RESPONDER))?;
-    let printed = pmfind(&mut beta_host)?;
-    assert!(printed.contains("proxy://10.77.0.1:44322"), "{printed}");
+    await_pmfind(&mut beta_host)?;
     assert!(advertiser.terminate()?);
     beta_host.await_finds("it to be lost", <[_]>::is_empty)
 }
