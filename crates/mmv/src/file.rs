@@ -261,6 +261,11 @@ mod tests {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        // A process has its program's name only some time after it was started.
+        let name = |process: &str| std::fs::read(format!("/proc/{process}/comm")).unwrap();
+        while name(&living.id().to_string()) != name("self") {
+            std::thread::yield_now();
+        }
         of(living.id());
         let refused = create(folder.path());
         living.kill().unwrap();
