@@ -64,6 +64,9 @@ fn certificate(error: &CertificateError) -> String {
             "the peer's certificate is meant for another purpose (see its extended key usage)"
                 .into()
         }
+        CertificateError::Other(error) => {
+            format!("the peer's certificate cannot be checked: {}", error.0)
+        }
         other => format!("the peer's certificate is refused: {other}"),
     }
 }
