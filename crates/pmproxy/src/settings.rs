@@ -289,3 +289,26 @@ fn max_pending(environment: &Environment) -> Result<i32> {
         _ => bail!("PMPROXY_MAXPENDING={text}: expected a number from 1 to 65535"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn connections_to_pmcd_are_as_secure_as_the_environment_wants_them() {
+        let found = |value: Option<&str>| {
+            let mut process = BTreeMap::from([("PCP_CONF".to_owned(), "/dev/null".into())]);
+            process.extend(value.map(|value| ("PCP_SECURE_SOCKETS".to_owned(), value.into())));
+            let environment = Environment::from_variables(process).unwrap();
+            let mut remarks = Vec::new();
+            (SecurePmcd::find(&environment, &mut remarks), remarks.len())
+        };
+        assert_eq!(found(None), (SecurePmcd::AsAsked, 0));
+        assert_eq!(found(Some("")), (SecurePmcd::Enforced, 0));
+        assert_eq!(found(Some("enforce")), (SecurePmcd::Enforced, 0));
+        assert_eq!(found(Some("relaxed")), (SecurePmcd::Relaxed, 0));
+        assert_eq!(found(Some("always")), (SecurePmcd::AsAsked, 1));
+    }
+}

@@ -75,7 +75,7 @@ impl Certificate {
             .collect()
     }
 
-    fn alternative_names(&self) -> Vec<String> {
+    pub(super) fn alternative_names(&self) -> Vec<String> {
         let found = self.0.tbs_certificate().get_extension::<SubjectAltName>();
         let names = found.ok().flatten().map(|(_, names)| names.0);
         let names = names.unwrap_or_default();

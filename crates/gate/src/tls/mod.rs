@@ -9,7 +9,7 @@
 //!   was configured is trusted: the system's own authorities never are.
 //! - [`accept`] and [`connect`] make a handshake in the runtime. A session's first words then go over
 //!   a [`Link`]; after them its bytes go to the relay, which keeps a [`Channel`] for them.
-//! - [`names`] tells who a peer is by its certificate, [`explain`] why a handshake failed.
+//! - [`names`] tells who a peer is by its certificate, [`explain()`] why a handshake failed.
 
 mod authorities;
 mod certificate;

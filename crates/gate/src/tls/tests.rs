@@ -164,7 +164,7 @@ fn a_wrong_name_an_unknown_issuer_and_bad_dates_are_each_told_to_both_sides() {
     let cases = [
         (
             authority.issue(&["a.example", "127.0.0.1"]).unwrap(),
-            "the peer's certificate is not for pmcd.example: it is for",
+            "the peer's certificate is not for pmcd.example: it is for a.example, 127.0.0.1",
             "it does not accept our certificate (alert BadCertificate)",
         ),
         (

@@ -61,7 +61,8 @@ impl ServerCertVerifier for ServerVerifier {
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, all)?;
         }
         if !self.tolerance.bad_name {
-            verify_server_name(&parsed, server_name)?;
+            verify_server_name(&parsed, server_name)
+                .map_err(|error| with_plain_names(error, end_entity))?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -153,6 +154,23 @@ impl ClientCertVerifier for ClientVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+/// rustls tells the names of a certificate in the notation of Rust.
+fn with_plain_names(error: Error, certificate: &CertificateDer<'_>) -> Error {
+    match (error, Certificate::parse(certificate)) {
+        (
+            Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+                expected, ..
+            }),
+            Ok(parsed),
+        ) => CertificateError::NotValidForNameContext {
+            expected,
+            presented: parsed.alternative_names(),
+        }
+        .into(),
+        (error, _) => error,
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use gate::tls::{Authorities, Identity};
 use nss_db::{NssDatabase, NssError, Password, TrustedAuthority};
 
-use super::Own;
+use super::sources::Own;
 
 /// Where the database lies unless `-C` says otherwise, as in the manual page.
 pub(super) const USUAL_FOLDER: &str = "/etc/pki/nssdb";

@@ -76,7 +76,7 @@ impl Home {
     }
 
     /// `pmproxy -A` with more options, in this folder, which is also `PCP_RUN_DIR` and
-    /// `PCP_SYSCONF_DIR`.
+    /// `PCP_SYSCONF_DIR` and may have a `tls.conf`.
     pub(crate) fn pmproxy<A>(&self, options: impl IntoIterator<Item = A>) -> Start<'_>
     where
         A: AsRef<OsStr>,
@@ -196,7 +196,8 @@ impl<'a> Start<'a> {
             .env(MARK, folder)
             .env("PCP_RUN_DIR", folder)
             .env("PCP_SYSCONF_DIR", folder)
-            .env("PCP_TMP_DIR", folder);
+            .env("PCP_TMP_DIR", folder)
+            .env("PCP_TLSCONF_PATH", folder.join("tls.conf"));
         for (name, value) in &self.env {
             client = client.env(name, value);
         }

@@ -69,7 +69,7 @@ fn the_manual_page_has_every_variable_and_setting() {
     let sources = concat!(
         include_str!("../../src/settings.rs"),
         include_str!("../../src/config.rs"),
-        include_str!("../../src/certificates/mod.rs"),
+        include_str!("../../src/certificates/sources.rs"),
         include_str!("../../src/certificates/tls_conf.rs"),
         include_str!("../../../pcp-env/src/conf.rs"),
         include_str!("../../../pcp-env/src/timeout.rs"),
