@@ -20,8 +20,9 @@ use crate::layout::{GENERATION, HEADER, Layout, MAGIC, PROCESS};
 /// Everyone may read the file; only its owner may write it.
 const MODE: Mode = Mode::from_raw_mode(0o644);
 
-/// The PMDA looks into its folder again when the second in which that was changed is another. One
-/// that looked just before the file came does so once the folder is touched after this time.
+/// The PMDA looks into its folder again when that has changed, and several of its versions know the
+/// second of the change only. One that looked just before the file came finds it once the folder is
+/// touched after this time.
 const FULL_SECOND: Duration = Duration::from_secs(1);
 
 /// Why there is no file.
@@ -258,14 +259,12 @@ mod tests {
         let us = std::env::current_exe().unwrap();
         let mut living = std::process::Command::new(us)
             .args(["--ignored", "--exact", "file::tests::sleeps"])
-            .stdout(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        // A process has its program's name only some time after it was started.
-        let name = |process: &str| std::fs::read(format!("/proc/{process}/comm")).unwrap();
-        while name(&living.id().to_string()) != name("self") {
-            std::thread::yield_now();
-        }
+        // Once it says something, it has become what it runs.
+        let mut said = living.stdout.take().unwrap();
+        said.read_exact(&mut [0]).unwrap();
         of(living.id());
         let refused = create(folder.path());
         living.kill().unwrap();

@@ -2,6 +2,8 @@
 //! each for instance domains, instances, metrics, values and strings. Sizes and numbers are facts of
 //! PCP's `mmv_dev.h` and `mmv_stats.h`.
 
+use std::fmt;
+
 use pcp_proto::ValueType;
 
 use crate::catalogue::{Catalogue, MOST_TEXT};
@@ -48,12 +50,20 @@ const VALUES: usize = 3;
 const STRINGS: usize = 4;
 
 /// A file that is laid out.
-#[derive(Debug)]
 pub(crate) struct Layout {
     /// All of it, with values of 0.
     pub(crate) bytes: Vec<u8>,
     /// Where the values begin.
     pub(crate) values: usize,
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layout")
+            .field("size", &self.bytes.len())
+            .field("values", &self.values)
+            .finish()
+    }
 }
 
 impl Layout {

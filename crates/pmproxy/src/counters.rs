@@ -52,13 +52,15 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All of them.
-    pub(crate) const ALL: [Reason; 11] = [
+    pub(crate) const ALL: [Reason; 13] = [
         Reason::Greeting,
         Reason::Target,
         Reason::Stalled,
         Reason::Left,
         Reason::Unresolved,
         Reason::Unreachable,
+        Reason::Unauthenticated,
+        Reason::Insecure,
         Reason::Denied,
         Reason::Limited,
         Reason::Full,
@@ -268,6 +270,12 @@ mod tests {
     use pcp_proto::greeting::Target;
     use std::num::NonZeroU16;
     use std::time::Duration;
+
+    #[test]
+    fn no_reason_is_forgotten() {
+        let places = Reason::ALL.map(|reason| reason as usize);
+        assert!(places.into_iter().eq(0..=Reason::System as usize));
+    }
 
     #[test]
     fn the_numbers_are_written_as_prometheus_reads_them() {

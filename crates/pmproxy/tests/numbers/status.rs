@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use pcp_proto::{Creds, Features, VersionCred};
 use serde_json::Value;
 use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Scratch, eventually};
 
@@ -97,6 +98,20 @@ fn every_client_is_shown_with_its_pmcd_and_what_it_moved() {
 }
 
 #[test]
+fn a_secure_channel_that_passes_through_is_shown() {
+    let (proxy, pmcd) = (pmproxy().start().unwrap(), echo().unwrap());
+    let mut wire = session(&proxy, &pmcd).unwrap();
+    let (version, features) = (2, Features::SECURE);
+    let versions = vec![VersionCred { version, features }];
+    wire.send_pdu(&Creds { versions }).unwrap();
+    wire.receive_pdu().unwrap();
+    let sessions = sessions(&proxy).unwrap();
+    assert_eq!(sessions[0]["secure"], true, "{sessions:#?}");
+    let table = status(&proxy.admin_socket()).run().unwrap().succeeded();
+    assert!(table.unwrap().contains("  relaying, secure  "));
+}
+
+#[test]
 fn a_real_client_that_stays_is_shown() {
     let (proxy, pmcd) = (pmproxy().start().unwrap(), Pmcd::start("alpha").unwrap());
     let host = format!("localhost:{}@localhost:{}", pmcd.port(), proxy.port());
@@ -176,7 +191,11 @@ fn what_is_no_pmproxy_is_told_from_one() {
                 while stream.write_all(answer.as_bytes()).is_ok() && answer.len() > 1000 {}
             });
             let said = complaint(&status(&socket)).unwrap();
-            let text = "does not answer as this pmproxy does";
+            let text = if answer == endless {
+                "length limit exceeded"
+            } else {
+                "does not answer as this pmproxy does"
+            };
             assert!(
                 said.contains(text),
                 "{said} to {}",

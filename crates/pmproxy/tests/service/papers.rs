@@ -110,6 +110,23 @@ fn the_manual_page_has_every_variable_and_setting() {
 }
 
 #[test]
+fn the_manual_page_has_every_reason_for_which_clients_are_not_served() {
+    let source = include_str!("../../src/counters.rs");
+    let (_, list) = source.split_once("const ALL: ").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let mut reasons = list.split("Reason::").skip(1).peekable();
+    assert!(reasons.peek().is_some());
+    for reason in reasons {
+        let reason = reason.trim_end().trim_end_matches(',');
+        let is_told = |line: &str| line.split(' ').take(2).eq([".Cm", reason]);
+        assert!(
+            MANUAL.lines().any(is_told),
+            "{reason} is not in the manual page"
+        );
+    }
+}
+
+#[test]
 fn the_default_configuration_is_accepted_as_it_is_and_with_every_setting_in_force() {
     let home = Home::new().unwrap();
     let socket = home.join("admin.socket");
