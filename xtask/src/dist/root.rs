@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use testbed::{Client, Finished, PATIENCE, Process, clean_command, eventually};
@@ -83,6 +83,24 @@ impl Root {
         })
     }
 
+    /// Starts systemd in it, as the first of processes of its own.
+    pub(super) fn boot(&mut self) -> Result<()> {
+        let mut command = clean_command("systemd-nspawn");
+        command.args([
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+        ]);
+        command.arg("--directory").arg(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.keeper = Some(Process::spawn("the fresh Debian", command)?);
+        eventually(PATIENCE, "systemd to have started the fresh Debian", || {
+            self.run("systemctl is-system-running").is_ok()
+        })
+    }
+
     /// Copies a file into it.
     pub(super) fn put(&self, file: &Path, name: &str) -> Result<()> {
         fs::copy(file, self.folder.join(name))?;
@@ -91,15 +109,34 @@ impl Root {
 
     /// Runs a shell command in it, whatever its exit status.
     pub(super) fn try_run(&self, command: &str) -> Result<Finished> {
-        let keeper = self.keeper.as_ref().context("it is not alive")?.pid();
-        let first = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"))?;
-        let first = first.trim();
+        let first = self.first_process()?;
         Client::new("nsenter")
-            .args(["--target", first, "--mount", "--pid", "--root", "--wd"])
+            .args(["--target", &first, "--mount", "--pid", "--root", "--wd"])
             .args(["sh", "-c", command])
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("DEBIAN_FRONTEND", "noninteractive")
             .run()
+    }
+
+    /// The process that is the first one for those in it.
+    fn first_process(&self) -> Result<String> {
+        let mut process = self
+            .keeper
+            .as_ref()
+            .context("it is not alive")?
+            .pid()
+            .to_string();
+        loop {
+            let path = format!("/proc/{process}/task/{process}/children");
+            let children = fs::read_to_string(path)?;
+            let child = children.split_whitespace().next();
+            process = child.context("it has no processes yet")?.to_owned();
+            let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+            let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            if ids.is_some_and(|ids| ids.split_whitespace().last() == Some("1")) {
+                return Ok(process);
+            }
+        }
     }
 
     /// Runs a shell command in it that must succeed, and gives what it prints.
@@ -117,9 +154,9 @@ impl Root {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    /// What is in a file.
+    /// What is in a file; the folder alone lacks what is mounted there.
     pub(super) fn read(&self, name: &str) -> Result<String> {
-        fs::read_to_string(self.folder.join(name)).with_context(|| name.to_owned())
+        self.run(&format!("cat {name}"))
     }
 
     fn remove(&self) -> Result<()> {
