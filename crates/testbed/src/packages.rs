@@ -124,6 +124,12 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/sbin/debootstrap"],
     },
     Package {
+        name: "systemd-container",
+        needed_for: NeededFor::Package,
+        purpose: "a systemd that starts what is in that Debian",
+        proof: &["/usr/bin/systemd-nspawn"],
+    },
+    Package {
         name: "dpkg-dev",
         needed_for: NeededFor::Package,
         purpose: "what finds the packages that programs depend on",

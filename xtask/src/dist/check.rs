@@ -13,12 +13,17 @@ use super::root::Root;
 use crate::tree::{must, target};
 
 const NAME: &str = "gatehouse-pmproxy";
+const LOG: &str = "/var/log/pcp/pmproxy/pmproxy.log";
 
-/// What is installed there already.
+/// What kind of Debian the package is installed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beside {
-    Nothing,
-    Pcp,
+pub(super) enum Place {
+    /// The smallest, where nothing starts services unless it is told to.
+    Bare,
+    /// The same with the package pcp.
+    BesidePcp,
+    /// One that systemd has started.
+    UnderSystemd,
 }
 
 /// Files that installing any package changes, and that of removing it does not change back.
@@ -41,26 +46,38 @@ const OURS: [&str; 3] = ["gatehouse", "pmproxy", "pcp"];
 const LEFT_BY_PCP: [&str; 2] = ["run/pcp", "var/log/pcp/"];
 
 /// Installs, uses, removes and purges the package.
-pub(super) fn run(package: &Package, beside: Beside) -> Result<()> {
+pub(super) fn run(package: &Package, place: Place) -> Result<()> {
     let start = Instant::now();
     tell("making a fresh Debian 12");
     let folder = target()?.join("dist/root");
-    let mut root = Root::make(folder, &packages(package, beside))?;
+    let mut root = Root::make(folder, &packages(package, place))?;
     unshare(CloneFlags::CLONE_NEWNET).context("cannot have a network of its own")?;
     must(Command::new("ip").args(["link", "set", "lo", "up"]))?;
-    root.come_alive()?;
-    let before = State::of(&root, beside)?;
+    match place {
+        Place::UnderSystemd => root.boot()?,
+        Place::Bare | Place::BesidePcp => root.come_alive()?,
+    }
+    let before = State::of(&root, place)?;
     let pmcd = Pmcd::start("behind-the-gate")?;
 
-    tell("installing the package where nothing starts services");
-    install(&root, package)?;
-    is_gone(&root)?;
-    root.let_services_start(true)?;
+    if place == Place::UnderSystemd {
+        tell("installing the package: its service starts");
+        install(&root, package)?;
+        reads(&pmcd)?;
+    } else {
+        tell("installing the package where nothing starts services");
+        install(&root, package)?;
+        is_gone(&root)?;
+        root.let_services_start(true)?;
+    }
     serve(&root, &pmcd)?;
+    if place == Place::UnderSystemd {
+        start_with_the_first_client(&root, &pmcd)?;
+    }
 
     tell("removing it: it is stopped");
     root.run(&format!("dpkg --remove {NAME}"))?;
-    is_restored(&root, &pmcd, beside)?;
+    is_restored(&root, &pmcd, place)?;
 
     tell("installing it again: it starts, with the configuration that was kept");
     install(&root, package)?;
@@ -68,9 +85,11 @@ pub(super) fn run(package: &Package, beside: Beside) -> Result<()> {
 
     tell("purging it: nothing is left");
     root.run(&format!("dpkg --purge {NAME}"))?;
-    is_restored(&root, &pmcd, beside)?;
-    root.let_services_start(false)?;
-    State::of(&root, beside)?.must_be(&before)?;
+    is_restored(&root, &pmcd, place)?;
+    if place != Place::UnderSystemd {
+        root.let_services_start(false)?;
+    }
+    State::of(&root, place)?.must_be(&before)?;
     tell(&format!(
         "all is well after {:.0} s",
         start.elapsed().as_secs_f32()
@@ -83,13 +102,17 @@ fn tell(step: &str) {
 }
 
 /// The names of the packages that are to be there before: what comes with ours is not its own.
-fn packages(package: &Package, beside: Beside) -> Vec<String> {
+fn packages(package: &Package, place: Place) -> Vec<String> {
     let names = package.depends.split(',').filter_map(|depends| {
         let name = depends.split_whitespace().next();
         name.map(str::to_owned)
     });
-    let pcp = (beside == Beside::Pcp).then(|| "pcp".to_owned());
-    names.chain(pcp).collect()
+    let more = match place {
+        Place::Bare => None,
+        Place::BesidePcp => Some("pcp".to_owned()),
+        Place::UnderSystemd => Some("systemd-sysv".to_owned()),
+    };
+    names.chain(more).collect()
 }
 
 fn install(root: &Root, package: &Package) -> Result<()> {
@@ -103,7 +126,7 @@ fn install(root: &Root, package: &Package) -> Result<()> {
 /// Starts and stops the service by its init script.
 fn serve(root: &Root, pmcd: &Pmcd) -> Result<()> {
     tell("starting, restarting, starting again, stopping and starting it");
-    let pid = || root.read("run/pcp/pmproxy.pid");
+    let pid = || root.read("/run/pcp/pmproxy.pid");
     root.run("/etc/init.d/pmproxy start")?;
     reads(pmcd)?;
     let first = pid()?;
@@ -114,9 +137,9 @@ fn serve(root: &Root, pmcd: &Pmcd) -> Result<()> {
     reads(pmcd)?;
     ensure!(first != second && second != pid()?, "it was not restarted");
     root.run("/etc/init.d/pmproxy status && /etc/init.d/pmproxy reload")?;
-    let log = "var/log/pcp/pmproxy/pmproxy.log";
+
     eventually(PATIENCE, "the configuration to be read again", || {
-        root.read(log)
+        root.read(LOG)
             .is_ok_and(|log| log.contains("SIGHUP: the configuration is read"))
     })?;
     let user = root.run("stat -c %U /proc/$(cat /run/pcp/pmproxy.pid)")?;
@@ -124,6 +147,19 @@ fn serve(root: &Root, pmcd: &Pmcd) -> Result<()> {
     root.run("/etc/init.d/pmproxy stop")?;
     ensure!(reads(pmcd).is_err(), "it was stopped and still serves");
     root.run("/etc/init.d/pmproxy start")?;
+    reads(pmcd)
+}
+
+/// Has systemd open the ports, and start the service for a client.
+fn start_with_the_first_client(root: &Root, pmcd: &Pmcd) -> Result<()> {
+    tell("starting it for the first client");
+    root.run("systemctl stop pmproxy && systemctl enable --now pmproxy.socket")?;
+    is_gone(root)?;
+    reads(pmcd)?;
+    let log = root.read(LOG)?;
+    let handed_over = log.contains("the service manager handed over the request ports");
+    ensure!(handed_over, "it opened its ports by itself: {log}");
+    root.run("systemctl disable --now pmproxy.socket && systemctl restart pmproxy")?;
     reads(pmcd)
 }
 
@@ -140,10 +176,10 @@ fn reads(pmcd: &Pmcd) -> Result<()> {
 }
 
 /// Expects that the package's pmproxy has ended and that pcp's serves instead, which is then stopped.
-fn is_restored(root: &Root, pmcd: &Pmcd, beside: Beside) -> Result<()> {
-    if beside == Beside::Pcp {
+fn is_restored(root: &Root, pmcd: &Pmcd, place: Place) -> Result<()> {
+    if place == Place::BesidePcp {
         eventually(PATIENCE, "pcp's own pmproxy", || reads(pmcd).is_ok())?;
-        let log = root.run("cat /var/log/pcp/pmproxy/pmproxy.log")?;
+        let log = root.read(LOG)?;
         // Only that one has a port for its REST API.
         ensure!(
             log.contains(" 44323 "),
@@ -171,13 +207,13 @@ struct State {
 }
 
 impl State {
-    fn of(root: &Root, beside: Beside) -> Result<State> {
+    fn of(root: &Root, place: Place) -> Result<State> {
         let mut files = root.files()?;
-        files.retain(|file| !is_others(path_in(file), beside));
+        files.retain(|file| !is_others(path_in(file), place));
         Ok(State {
             files,
-            users: root.read("etc/passwd")?,
-            groups: root.read("etc/group")?,
+            users: root.read("/etc/passwd")?,
+            groups: root.read("/etc/group")?,
             changed: root.run("dpkg --verify || :")?,
         })
     }
@@ -214,8 +250,8 @@ fn path_in(file: &str) -> &str {
 }
 
 /// Whether a file is not for the package to leave as it was.
-fn is_others(path: &str, beside: Beside) -> bool {
+fn is_others(path: &str, place: Place) -> bool {
     let starts = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
     let is_ours = OURS.iter().any(|name| path.contains(name));
-    starts(&BOOKKEEPING) && !is_ours || beside == Beside::Pcp && starts(&LEFT_BY_PCP)
+    starts(&BOOKKEEPING) && !is_ours || place == Place::BesidePcp && starts(&LEFT_BY_PCP)
 }

@@ -13,7 +13,7 @@ use testbed::packages::NeededFor;
 use crate::packages::{am_root, ensure};
 
 const USAGE: &str = "\
-Usage: cargo xtask dist [--check | --check-beside-pcp] [--no-install]
+Usage: cargo xtask dist [--check | --check-beside-pcp | --check-under-systemd] [--no-install]
 
 Builds the release program and the Debian package gatehouse-pmproxy, in target/dist.
 
@@ -22,6 +22,8 @@ Builds the release program and the Debian package gatehouse-pmproxy, in target/d
                       a package mirror, and takes a minute
   --check-beside-pcp  the same where the package pcp is installed, whose files must be back
                       in the end
+  --check-under-systemd
+                      the same where systemd starts the service, also for the first client
   --no-install        do not install Debian packages that are missing for this
 
 The fresh Debian has processes, mounts and a network of its own, and is removed in the end.";
@@ -34,8 +36,9 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
                 println!("{USAGE}");
                 return Ok(());
             }
-            Arg::Long("check") => check = Some(check::Beside::Nothing),
-            Arg::Long("check-beside-pcp") => check = Some(check::Beside::Pcp),
+            Arg::Long("check") => check = Some(check::Place::Bare),
+            Arg::Long("check-beside-pcp") => check = Some(check::Place::BesidePcp),
+            Arg::Long("check-under-systemd") => check = Some(check::Place::UnderSystemd),
             Arg::Long("no-install") => install = false,
             other => return Err(other.unexpected().into()),
         }
@@ -48,9 +51,9 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     println!("{}", package.path.display());
     match check {
         None => Ok(()),
-        Some(beside) => {
+        Some(place) => {
             ensure(NeededFor::Tests, install)?;
-            check::run(&package, beside)
+            check::run(&package, place)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use testbed::{Client, Finished, PATIENCE, Process, clean_command, eventually};
@@ -19,16 +19,29 @@ const KEEPER: &str = "mount -t proc proc /proc; sleep infinity & wait";
 /// A Debian that is removed when this is dropped.
 pub(super) struct Root {
     folder: PathBuf,
-    keeper: Option<Process>,
+    life: Option<Life>,
 }
+
+/// Its processes, which end with their keeper, however that ends.
+struct Life {
+    keeper: Process,
+    /// How many process spaces lie within each other there.
+    depth: usize,
+}
+
+/// Gives a command processes and mounts of its own.
+const OWN_SPACES: [&str; 5] = [
+    "--mount",
+    "--propagation=private",
+    "--pid",
+    "--fork",
+    "--kill-child",
+];
 
 impl Root {
     /// Makes one with the smallest set of packages and some more, whose services are not started.
     pub(super) fn make(folder: PathBuf, packages: &[String]) -> Result<Root> {
-        let root = Root {
-            folder,
-            keeper: None,
-        };
+        let root = Root { folder, life: None };
         root.remove()?;
         // debootstrap mounts things, which must not stay if it is interrupted.
         let mut debootstrap = Command::new("unshare");
@@ -63,23 +76,38 @@ impl Root {
         Ok(())
     }
 
-    /// Gives it processes and mounts of its own, which end with this process.
+    /// Gives it processes and mounts of its own.
     pub(super) fn come_alive(&mut self) -> Result<()> {
         let mut command = clean_command("unshare");
-        command.args([
-            "--mount",
-            "--propagation=private",
-            "--pid",
-            "--fork",
-            "--kill-child",
-        ]);
+        command.args(OWN_SPACES).arg("chroot").arg(&self.folder);
+        command.args(["sh", "-c", KEEPER]);
+        self.begin(command, 2, "test -e /proc/1/comm")
+    }
+
+    /// Starts systemd in it, as the first of processes of its own.
+    pub(super) fn boot(&mut self) -> Result<()> {
+        let mut command = clean_command("unshare");
+        // systemd-nspawn, if it is killed, leaves alive what it has started.
         command
-            .arg("chroot")
-            .arg(&self.folder)
-            .args(["sh", "-c", KEEPER]);
-        self.keeper = Some(Process::spawn("the fresh Debian", command)?);
-        eventually(PATIENCE, "the fresh Debian to have processes", || {
-            self.run("test -e /proc/1/comm").is_ok()
+            .args(OWN_SPACES)
+            .args(["--mount-proc", "systemd-nspawn"]);
+        command.args([
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+        ]);
+        command.arg("--directory").arg(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.begin(command, 3, "systemctl is-system-running")
+    }
+
+    fn begin(&mut self, command: Command, depth: usize, sign_of_life: &str) -> Result<()> {
+        let keeper = Process::spawn("the fresh Debian", command)?;
+        self.life = Some(Life { keeper, depth });
+        eventually(PATIENCE, "the fresh Debian to be alive", || {
+            self.run(sign_of_life).is_ok()
         })
     }
 
@@ -91,15 +119,31 @@ impl Root {
 
     /// Runs a shell command in it, whatever its exit status.
     pub(super) fn try_run(&self, command: &str) -> Result<Finished> {
-        let keeper = self.keeper.as_ref().context("it is not alive")?.pid();
-        let first = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"))?;
-        let first = first.trim();
+        let first = self.first_process()?;
         Client::new("nsenter")
-            .args(["--target", first, "--mount", "--pid", "--root", "--wd"])
+            .args(["--target", &first, "--mount", "--pid", "--root", "--wd"])
             .args(["sh", "-c", command])
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("DEBIAN_FRONTEND", "noninteractive")
             .run()
+    }
+
+    /// The process that is the first one for those in it.
+    fn first_process(&self) -> Result<String> {
+        let Life { keeper, depth } = self.life.as_ref().context("it is not alive")?;
+        let mut process = keeper.pid().to_string();
+        loop {
+            let path = format!("/proc/{process}/task/{process}/children");
+            let children = fs::read_to_string(path)?;
+            let child = children.split_whitespace().next();
+            process = child.context("it has no processes yet")?.to_owned();
+            let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+            let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            let ids: Vec<&str> = ids.unwrap_or_default().split_whitespace().collect();
+            if ids.len() == *depth && ids.last() == Some(&"1") {
+                return Ok(process);
+            }
+        }
     }
 
     /// Runs a shell command in it that must succeed, and gives what it prints.
@@ -117,9 +161,9 @@ impl Root {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    /// What is in a file.
+    /// What is in a file; the folder alone lacks what is mounted there.
     pub(super) fn read(&self, name: &str) -> Result<String> {
-        fs::read_to_string(self.folder.join(name)).with_context(|| name.to_owned())
+        self.run(&format!("cat {name}"))
     }
 
     fn remove(&self) -> Result<()> {
@@ -134,7 +178,7 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        self.keeper = None;
+        self.life = None;
         if let Err(error) = self.remove() {
             eprintln!("xtask: {} is left behind: {error:#}", self.folder.display());
         }

@@ -113,10 +113,12 @@ fn ports_that_others_can_reach_are_refused_when_only_local_clients_may_be_served
 #[test]
 fn sockets_for_another_process_are_left_alone_and_a_senseless_number_is_an_error() {
     let home = Home::new().unwrap();
-    let start = home.foreground().env("LISTEN_FDS", "7");
-    let guest = start.env("LISTEN_PID", "1").up().unwrap();
-    assert!(answers(home.address()));
-    guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
+    for pid in ["1", "nobody", ""] {
+        let start = home.foreground().env("LISTEN_FDS", "7");
+        let guest = start.env("LISTEN_PID", pid).up().unwrap();
+        assert!(answers(home.address()));
+        guest.ends_on(Signal::SIGTERM).unwrap().succeeded().unwrap();
+    }
     for number in ["-1", "many", "99999999999"] {
         let script = "LISTEN_PID=$$ exec \"$@\"";
         let start = home.foreground().env("LISTEN_FDS", number);
