@@ -32,13 +32,13 @@ const FAREWELL_BYTES: usize = 64 * 1024;
 /// with TLS gets a secure channel by `config` first. Gives what the client sent beyond.
 pub(crate) async fn greet(
     link: &mut Link,
-    config: Option<Arc<ServerConfig>>,
+    config: Option<&Arc<ServerConfig>>,
 ) -> Result<(Target, Vec<u8>), Refusal> {
     let mut received = Vec::with_capacity(ROOM);
     receive(link, &mut received).await?;
     if received.first() == Some(&TLS_HANDSHAKE) {
         let config = config.ok_or(Refusal::NoCertificate)?;
-        let shaken = link.accept(&received, config).await;
+        let shaken = link.accept(&received, Arc::clone(config)).await;
         shaken.map_err(|error| Refusal::Insecure(HandshakeError(error)))?;
         received.clear();
     }

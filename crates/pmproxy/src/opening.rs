@@ -33,9 +33,8 @@ const ROOM: usize = 16 * 1024;
 const LONGEST: u32 = 1024;
 
 /// Why a client must have a certificate.
-const BY_OPTION: &str = "-Q or tls-verify-clients requires one";
+pub(crate) const BY_OPTION: &str = "-Q or tls-verify-clients requires one";
 const BY_PMCD: &str = "pmcd requires one";
-const NOBODY_VOUCHES: &str = "no authority is configured that could vouch for one";
 
 /// A session that is to begin.
 pub(crate) struct Opening<'a> {
@@ -114,7 +113,7 @@ impl Opening<'_> {
         let wants_channel = words.features.contains(Features::SECURE);
         let ends_here = wants_channel && self.may_be_server();
         if ends_here {
-            self.be_server(&mut words, certificate).await?;
+            self.be_server(&mut words).await?;
         }
         if let Some(why) = certificate
             && self.client.peer_certificates().is_empty()
@@ -218,16 +217,11 @@ impl Opening<'_> {
     }
 
     /// Makes the handshake with the client, whose credentials ask for it.
-    async fn be_server(
-        &mut self,
-        words: &mut Words,
-        certificate: Option<&'static str>,
-    ) -> Result<(), Problem> {
+    async fn be_server(&mut self, words: &mut Words) -> Result<(), Problem> {
         let Some(server) = &self.secure.server else {
             return Ok(());
         };
-        let config = server.config(certificate.is_some());
-        let config = config.ok_or(Problem::NeedsCertificate(NOBODY_VOUCHES))?;
+        let config = Arc::clone(&server.config);
         if words.features.contains(Features::SECURE_ACK) {
             let go_on = ErrorPdu::Plain(Status::OK).encode(0);
             self.say(CLIENT, &go_on).await?;

@@ -21,10 +21,9 @@ pub(crate) struct ServerSide {
     pub(crate) identity: Identity,
     /// Where the certificate comes from.
     pub(crate) source: String,
-    /// A client may show a certificate.
-    pub(crate) welcome: Arc<ServerConfig>,
-    /// A client must show one; missing where no authority is known that could vouch for it.
-    pub(crate) required: Option<Arc<ServerConfig>>,
+    /// It asks clients for a certificate, where an authority is known that could vouch for one. Who
+    /// must have one and has none is refused inside the channel, where the reason can be told.
+    pub(crate) config: Arc<ServerConfig>,
     /// Clients of other machines must show one: `-Q` or `tls-verify-clients`.
     pub(crate) requires_certificates: bool,
     /// How many authorities are trusted.
@@ -32,23 +31,14 @@ pub(crate) struct ServerSide {
 }
 
 impl SecureChannels {
-    /// The configuration for a client that begins with TLS.
-    pub(crate) fn at_the_door(&self, peer: Peer) -> Option<Arc<ServerConfig>> {
-        let server = self.server.as_ref()?;
-        server.config(server.requires_certificates && !peer.is_local())
+    /// Whether a client needs a certificate before it is asked what it wants.
+    pub(crate) fn require_certificate_of(&self, peer: Peer) -> bool {
+        let server = self.server.as_ref();
+        !peer.is_local() && server.is_some_and(|server| server.requires_certificates)
     }
 }
 
 impl ServerSide {
-    /// The configuration for a client that must show a certificate, or may.
-    pub(crate) fn config(&self, required: bool) -> Option<Arc<ServerConfig>> {
-        if required {
-            self.required.clone()
-        } else {
-            Some(Arc::clone(&self.welcome))
-        }
-    }
-
     /// What the log says about it.
     pub(crate) fn describe(&self) -> String {
         let (subject, source) = (self.identity.subject(), &self.source);

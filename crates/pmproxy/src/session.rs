@@ -20,9 +20,9 @@ use crate::certificates::Certificates;
 use crate::counters::{Counters, Reason};
 use crate::greeting::{greet, tell};
 use crate::inspector::PduInspector;
-use crate::opening::{Demands, Opening};
+use crate::opening::{BY_OPTION, Demands, Opening};
 use crate::presence::{Guests, Presence};
-use crate::refusal::Refusal;
+use crate::refusal::{OpeningProblem, Refusal};
 use crate::secure_channels::SecureChannels;
 use crate::targets::Connection;
 
@@ -144,10 +144,16 @@ impl Shared {
     ) -> Result<Admitted, Refusal> {
         let secure = self.certificates.current();
         let limit = self.greeting_limit;
-        let greeted = timeout(limit, greet(link, secure.at_the_door(peer))).await;
+        let config = secure.server.as_ref().map(|server| &server.config);
+        let greeted = timeout(limit, greet(link, config)).await;
         let (target, early) = greeted.map_err(|_| Refusal::Stalled(limit))??;
         if place.is_over_limit() {
             return Err(Refusal::Full(target));
+        }
+        let has_none = link.is_secure() && link.peer_certificates().is_empty();
+        if has_none && secure.require_certificate_of(peer) {
+            let problem = OpeningProblem::NeedsCertificate(BY_OPTION);
+            return Err(Refusal::before_greeting(target, problem));
         }
         presence.connecting(&target);
         let policy = self.access.policy();

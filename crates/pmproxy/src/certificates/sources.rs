@@ -172,14 +172,11 @@ impl Sources {
         let verify = first(files, Meaning::VerifyClients).map(Setting::is_on);
         let requires_certificates = self.require_clients || verify.transpose()?.unwrap_or(false);
         let server = |clients| server_config(&own.identity, clients, &of_clients, ciphers);
-        let required = match server(ClientCertificates::Required) {
-            Ok(config) => Some(config),
-            Err(error) if requires_certificates => return Err(self.cannot_require(error)),
-            Err(_) => None,
-        };
+        if requires_certificates {
+            server(ClientCertificates::Required).map_err(|error| self.cannot_require(error))?;
+        }
         Ok(ServerSide {
-            welcome: server(ClientCertificates::Welcome)?,
-            required,
+            config: server(ClientCertificates::Welcome)?,
             requires_certificates,
             authorities: of_clients.and(own.of_servers).len(),
             identity: own.identity,

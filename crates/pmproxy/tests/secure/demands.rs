@@ -6,12 +6,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use nix::unistd::Uid;
 use pcp_proto::{
     Creds, ErrorPdu, Features, PDU_VERSION, Pdu, PduHeader, PduType, PmnsTraverse, Status,
     VersionCred,
 };
 use testbed::{Certificate, Client, PATIENCE, Pmcd, Pmproxy, Scratch, Wire, own_network, packages};
 
+use crate::front::Front;
 use crate::house::{House, expect_refused, expect_served, plain_client, pmproxy, secure_client};
 
 /// An address of this machine that is not loopback, in a network of the test's own.
@@ -47,14 +49,36 @@ fn a_client_from_elsewhere_needs_a_trusted_certificate_with_q() -> Result<()> {
         format!("pcps://localhost:{}", pmcd.port()),
     );
     expect_served(from_elsewhere(&proxy, &secure, &alice))?;
-    expect_refused(from_elsewhere(&proxy, &secure, &anybody), "")?;
-    proxy.await_log("the peer has shown no certificate")?;
     let needed = "PMCD requires a client certificate";
+    expect_refused(from_elsewhere(&proxy, &secure, &anybody), needed)?;
     expect_refused(from_elsewhere(&proxy, &plain, &anybody), needed)?;
     proxy.await_log("it has shown no certificate, and -Q or tls-verify-clients requires one")?;
     // Clients of this machine need none.
     expect_served(plain_client(&proxy, pmcd.port()))?;
     expect_served(secure_client(&proxy, "localhost", pmcd.port(), &anybody))
+}
+
+#[test]
+fn a_client_from_elsewhere_needs_a_trusted_certificate_at_the_door_with_q() -> Result<()> {
+    own_network(&["10.99.0.1/32"])?;
+    let house = House::new()?;
+    let pmcd = house.pmcd()?.start()?;
+    let proxy = house
+        .proxy()?
+        .args(["-Q"])
+        .env("PMPROXY_LOCAL", "0")
+        .start()?;
+    let target = format!("localhost:{}", pmcd.port());
+    let (key, own) = house.files("alice", &house.authority.issue(&["alice"])?, Uid::current())?;
+    let shown = format!(",cert={},key={}", own.display(), key.display());
+    expect_served(Front::at(ELSEWHERE, &proxy, &house, &shown)?.client(&target))?;
+    let needed = "PMCD requires a client certificate";
+    expect_refused(
+        Front::at(ELSEWHERE, &proxy, &house, "")?.client(&target),
+        needed,
+    )?;
+    // Clients of this machine need none.
+    expect_served(Front::of(&proxy, &house)?.client(&target))
 }
 
 #[test]
@@ -71,7 +95,7 @@ fn a_pmproxy_beside_pmcd_is_no_way_around_the_certificates_that_pmcd_requires() 
     // With a certificate, pmproxy can see for itself.
     let proxy = house.proxy()?.env("PMPROXY_LOCAL", "0").start()?;
     expect_served(from_elsewhere(&proxy, &secure, &alice))?;
-    expect_refused(from_elsewhere(&proxy, &secure, &anybody), "")?;
+    expect_refused(from_elsewhere(&proxy, &secure, &anybody), needed)?;
     expect_refused(from_elsewhere(&proxy, &plain, &anybody), needed)?;
     // libpcp says that by itself; a client that goes on all the same is told.
     let mut wire = Wire::connect_to((Ipv4Addr::from([10, 99, 0, 1]), proxy.port()).into())?;

@@ -2,49 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Running, eventually, free_port, packages};
+use anyhow::{Result, ensure};
+use testbed::{PATIENCE, Pmcd, free_port};
 
+use crate::front::Front;
 use crate::house::{House, expect_refused, expect_served, pmproxy};
-
-/// Gives clients without TLS a secure channel to the proxy: a real one in front of it.
-struct Front {
-    port: u16,
-    _socat: Running,
-}
-
-impl Front {
-    fn of(proxy: &Pmproxy, house: &House) -> Result<Front> {
-        packages::require("socat")?;
-        let port = free_port()?;
-        let socat = Client::new("socat")
-            .args([
-                format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork"),
-                format!(
-                    "OPENSSL:localhost:{},cafile={},commonname=localhost",
-                    proxy.port(),
-                    house.trusted.display()
-                ),
-            ])
-            .within(Duration::from_secs(600))
-            .start()?;
-        eventually(PATIENCE, "socat to listen", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        })
-        .with_context(|| socat.stderr())?;
-        Ok(Front {
-            port,
-            _socat: socat,
-        })
-    }
-
-    fn client(&self, pmcd: &str) -> Client {
-        let host = format!("{pmcd}@localhost:{}", self.port);
-        Client::new("pminfo").args(["-h", &host])
-    }
-}
 
 #[test]
 fn a_client_that_begins_with_tls_is_greeted_inside() -> Result<()> {

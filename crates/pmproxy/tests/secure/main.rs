@@ -4,6 +4,7 @@
 mod demands;
 mod door;
 mod ending;
+mod front;
 mod house;
 mod passing;
 mod policy;
