@@ -1,7 +1,8 @@
 //! The certificates of a run: an authority of its own, and what it issued for all servers here.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,9 +26,7 @@ impl Certificates {
         let server = authority.issue(&["127.0.0.1"])?;
         folder.write(AUTHORITY, authority.certificate())?;
         folder.write(CERTIFICATE, server.certificate)?;
-        let key = folder.write(KEY, server.key)?;
-        fs::set_permissions(&key, Permissions::from_mode(0o600))
-            .with_context(|| format!("cannot protect {}", key.display()))?;
+        made.write_key(&server.key)?;
         let tls_conf = format!(
             "tls-ca-cert-file = {}\ntls-cert-file = {}\ntls-key-file = {}\n",
             made.file(AUTHORITY).display(),
@@ -37,6 +36,18 @@ impl Certificates {
         folder.write(TLS_CONF, tls_conf)?;
         folder.write(NO_TLS_CONF, "")?;
         Ok(made)
+    }
+
+    /// It stays ours: a pmproxy takes a key of root's or of its own user's only.
+    fn write_key(&self, key: &str) -> Result<()> {
+        let path = self.file(KEY);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(key.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Those in a folder that the bench has filled.

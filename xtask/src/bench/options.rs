@@ -151,6 +151,25 @@ mod tests {
     }
 
     #[test]
+    fn contenders_with_tls_have_few_loads_unless_they_are_named() {
+        let wants = |args: &[&str], contender, load| {
+            let options = parse(args).unwrap().unwrap();
+            options.wants(contender, load::find(load).unwrap())
+        };
+        let ours = Contender::OursTls;
+        assert!(wants(&[], ours, "16x1200") && wants(&[], ours, "idle"));
+        assert!(!wants(&[], ours, "stalled"));
+        assert!(wants(&["--contender=ours-tls"], ours, "stalled"));
+        assert!(wants(&[], Contender::Ours, "stalled"));
+        assert!(!wants(&[], Contender::Direct, "idle"));
+        assert!(!wants(
+            &["--contender=direct-tls"],
+            Contender::DirectTls,
+            "idle"
+        ));
+    }
+
+    #[test]
     fn help_names_every_load_and_contender() {
         assert!(parse(&["--help"]).unwrap().is_none());
         assert!(LOADS.iter().all(|load| USAGE.contains(load.name)));

@@ -202,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn a_contender_has_no_row_in_the_table_of_a_load_that_it_was_spared() {
+        let load = find("128x1200").unwrap();
+        let mut results = Results::default();
+        results.push(load, Contender::Direct, None);
+        let contenders = [Contender::Direct, Contender::OursTls];
+        let text = render(&results, &[load], &contenders, &[]);
+        assert!(text.contains("| direct "));
+        assert!(!text.contains("TLS"));
+    }
+
+    #[test]
     fn a_report_has_the_medians_the_ratios_and_what_is_missing() {
         let (load, idle) = (find("128x1200").unwrap(), find("idle").unwrap());
         let mut results = Results::default();

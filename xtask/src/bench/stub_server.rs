@@ -36,11 +36,7 @@ pub(super) fn run(mut args: lexopt::Parser) -> Result<()> {
         }
     }
     let certificates = certificates.context("no --certificates were given")?;
-    let mut desk = Desk {
-        page: vec![0; MAX_REPLY as usize],
-        records: vec![0; sealed_room(MAX_REPLY as usize)],
-        config: certificates.server_config()?,
-    };
+    let mut desk = Desk::new(&certificates)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot bind 127.0.0.1")?;
     let port = listener
         .local_addr()
@@ -62,6 +58,16 @@ struct Desk {
     /// TLS records, for as long as they are read or made.
     records: Vec<u8>,
     config: Arc<ServerConfig>,
+}
+
+impl Desk {
+    fn new(certificates: &Certificates) -> Result<Desk> {
+        Ok(Desk {
+            page: vec![0; MAX_REPLY as usize],
+            records: vec![0; sealed_room(MAX_REPLY as usize)],
+            config: certificates.server_config()?,
+        })
+    }
 }
 
 fn serve(listener: &TcpListener, desk: &mut Desk) -> io::Result<()> {
@@ -306,5 +312,95 @@ impl Connection {
         } else {
             Err(ErrorKind::InvalidData.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use testbed::Scratch;
+
+    use super::super::link::Link;
+    use super::super::peer::{Handshake, NearSide, Peer, SecurePeer};
+    use super::super::wire::request;
+    use super::*;
+
+    /// A stub server that ends with the test's process.
+    fn start() -> (Scratch, Certificates, SocketAddr) {
+        let scratch = Scratch::new().unwrap();
+        let certificates = Certificates::make(&scratch).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut desk = Desk::new(&certificates).unwrap();
+        std::thread::spawn(move || serve(&listener, &mut desk));
+        (scratch, certificates, address)
+    }
+
+    fn round_trip(link: &mut impl Link, reply: u32) {
+        let mut missing = reply as usize;
+        link.send(&request(reply)).unwrap();
+        let mut scratch = vec![0; 32 << 10];
+        while !link.receive(&mut missing, &mut scratch).unwrap() {}
+        assert_eq!(missing, 0);
+    }
+
+    #[test]
+    fn plain_clients_and_clients_with_tls_are_answered_side_by_side() {
+        let (_scratch, certificates, address) = start();
+        let peer = Peer {
+            address,
+            target: None,
+        };
+        let secure = SecurePeer {
+            peer,
+            handshake: Handshake::AfterCredentials,
+            config: certificates.client_config().unwrap(),
+        };
+        let mut plain = peer.connect().unwrap();
+        for mut link in secure.connect_all(2).unwrap() {
+            for reply in [12, 1200, 16 << 10, (16 << 10) + 1, MAX_REPLY] {
+                round_trip(&mut link, reply);
+                round_trip(&mut plain, reply);
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_with_tls_that_reads_late_gets_every_reply() {
+        let (_scratch, certificates, address) = start();
+        let peer = Peer {
+            address,
+            target: None,
+        };
+        let secure = SecurePeer {
+            peer,
+            handshake: Handshake::AfterCredentials,
+            config: certificates.client_config().unwrap(),
+        };
+        let mut link = secure.connect().unwrap();
+        let many = 2 * READ_AHEAD;
+        for _ in 0..many {
+            link.send(&request(100_000)).unwrap();
+        }
+        let mut missing = many * 100_000;
+        let mut scratch = vec![0; 32 << 10];
+        while !link.receive(&mut missing, &mut scratch).unwrap() {}
+    }
+
+    #[test]
+    fn a_certificate_of_another_run_is_not_trusted() {
+        let (_scratch, _, address) = start();
+        let other = Scratch::new().unwrap();
+        let secure = SecurePeer {
+            peer: Peer {
+                address,
+                target: None,
+            },
+            handshake: Handshake::AfterCredentials,
+            config: Certificates::make(&other).unwrap().client_config().unwrap(),
+        };
+        let error = secure.connect().map(|_| ()).unwrap_err();
+        assert!(format!("{error:#}").contains("UnknownIssuer"), "{error:#}");
     }
 }
