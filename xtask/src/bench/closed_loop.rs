@@ -1,18 +1,18 @@
 //! The closed loop: every connection sends a request, reads the whole reply, and sends the next.
 //! One thread, edge-triggered, so that the load costs as little as possible beside the proxy.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::figures::{Figure, Sample};
-use super::peer::Peer;
+use super::link::Link;
+use super::peer::NearSide;
 use super::proc_fs::Watched;
 use super::wire::{REQUEST, request};
 
@@ -27,7 +27,7 @@ const SCRATCH: usize = 256 << 10;
 
 /// Runs the loop for `length` after a warm-up of a fifth of it; the CPU time is that of `proxy`.
 pub(super) fn run(
-    peer: &Peer,
+    peer: &impl NearSide,
     connections: usize,
     reply: u32,
     length: Duration,
@@ -57,41 +57,41 @@ pub(super) fn run(
     })
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<L> {
+    link: L,
     sent_at: Instant,
     /// Bytes of the reply that have not arrived.
     missing: usize,
 }
 
-struct ClosedLoop {
+struct ClosedLoop<L> {
     poll: Poll,
     events: Events,
-    connections: Vec<Connection>,
+    connections: Vec<Connection<L>>,
     request: [u8; REQUEST],
     reply: usize,
     scratch: Vec<u8>,
     latencies: Histogram<u64>,
 }
 
-impl ClosedLoop {
-    fn new(streams: Vec<TcpStream>, reply: u32) -> Result<ClosedLoop> {
+impl<L: Link> ClosedLoop<L> {
+    fn new(links: Vec<L>, reply: u32) -> Result<ClosedLoop<L>> {
         let poll = Poll::new().context("cannot create an epoll instance")?;
         let now = Instant::now();
-        let mut connections = Vec::with_capacity(streams.len());
-        for (index, stream) in streams.into_iter().enumerate() {
-            stream
+        let mut connections = Vec::with_capacity(links.len());
+        for (index, link) in links.into_iter().enumerate() {
+            link.stream()
                 .set_nonblocking(true)
                 .context("cannot make a socket non-blocking")?;
             poll.registry()
                 .register(
-                    &mut SourceFd(&stream.as_raw_fd()),
+                    &mut SourceFd(&link.stream().as_raw_fd()),
                     Token(index),
                     Interest::READABLE,
                 )
                 .context("cannot watch a socket")?;
             connections.push(Connection {
-                stream,
+                link,
                 sent_at: now,
                 missing: 0,
             });
@@ -125,7 +125,10 @@ impl ClosedLoop {
             for event in &self.events {
                 let connection = &mut self.connections[event.token().0];
                 // Nothing more can be there before the next request is out: one read less.
-                if connection.receive(&mut self.scratch)? {
+                if connection
+                    .link
+                    .receive(&mut connection.missing, &mut self.scratch)?
+                {
                     last = Instant::now();
                     let latency = (last - connection.sent_at).as_nanos();
                     self.latencies
@@ -152,40 +155,11 @@ impl ClosedLoop {
     }
 }
 
-impl Connection {
-    fn send(&mut self, request: &[u8], reply: usize, now: Instant) -> Result<()> {
-        let sent = self
-            .stream
-            .write(request)
-            .context("cannot send a request")?;
-        ensure!(
-            sent == request.len(),
-            "only {sent} bytes of a request went out"
-        );
+impl<L: Link> Connection<L> {
+    fn send(&mut self, request: &[u8; REQUEST], reply: usize, now: Instant) -> Result<()> {
+        self.link.send(request)?;
         self.sent_at = now;
         self.missing = reply;
         Ok(())
-    }
-
-    /// Reads until the reply is whole, which is `true`, or nothing more is there for now.
-    ///
-    /// A short read is the end of what was there: the next bytes bring a new event.
-    fn receive(&mut self, scratch: &mut [u8]) -> Result<bool> {
-        while self.missing > 0 {
-            let room = self.missing.min(scratch.len());
-            match self.stream.read(&mut scratch[..room]) {
-                Ok(0) => bail!("a connection was closed in the middle of a reply"),
-                Ok(got) => {
-                    self.missing -= got;
-                    if got < room {
-                        return Ok(false);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("cannot read a reply"),
-            }
-        }
-        Ok(true)
     }
 }

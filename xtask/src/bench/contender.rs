@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::peer::Peer;
+use super::certificates::Certificates;
+use super::peer::{Handshake, Peer};
 use super::proc_fs::Watched;
 use super::process::{Running, free_address};
 use crate::interrupt::Interrupt;
@@ -29,24 +30,42 @@ pub(super) enum Contender {
     CDeprecated,
     /// haproxy in TCP mode with one thread.
     Haproxy,
+    /// Nothing, with TLS end to end: the limit of those that follow.
+    DirectTls,
+    /// Ours with a certificate: TLS on either side of it.
+    OursTls,
+    /// Ours with a certificate, TLS from the client's first byte on, and none towards the server.
+    OursDoor,
+    /// Ours without a certificate: TLS end to end.
+    OursThrough,
+    /// PCP's own pmproxy without a certificate: TLS end to end.
+    CThrough,
 }
 
 impl Contender {
-    pub(super) const ALL: [Contender; 6] = [
+    pub(super) const ALL: [Contender; 11] = [
         Contender::Direct,
         Contender::Ours,
         Contender::OursUncounted,
         Contender::C,
         Contender::CDeprecated,
         Contender::Haproxy,
+        Contender::DirectTls,
+        Contender::OursTls,
+        Contender::OursDoor,
+        Contender::OursThrough,
+        Contender::CThrough,
     ];
 
     /// Those that compete when `--contender` does not choose.
-    pub(super) const DEFAULT: [Contender; 4] = [
+    pub(super) const DEFAULT: [Contender; 7] = [
         Contender::Direct,
         Contender::Ours,
         Contender::C,
         Contender::Haproxy,
+        Contender::DirectTls,
+        Contender::OursTls,
+        Contender::OursDoor,
     ];
 
     /// What `--contender` calls it.
@@ -58,6 +77,11 @@ impl Contender {
             Contender::C => "c",
             Contender::CDeprecated => "c-d",
             Contender::Haproxy => "haproxy",
+            Contender::DirectTls => "direct-tls",
+            Contender::OursTls => "ours-tls",
+            Contender::OursDoor => "ours-door",
+            Contender::OursThrough => "ours-through",
+            Contender::CThrough => "c-through",
         }
     }
 
@@ -70,15 +94,51 @@ impl Contender {
             Contender::C => "C pmproxy",
             Contender::CDeprecated => "C pmproxy -d",
             Contender::Haproxy => "haproxy",
+            Contender::DirectTls => "direct, TLS",
+            Contender::OursTls => "ours, TLS",
+            Contender::OursDoor => "ours, TLS at the door",
+            Contender::OursThrough => "ours, TLS passed through",
+            Contender::CThrough => "C pmproxy, TLS passed through",
         }
+    }
+
+    /// Whether there is no proxy at all.
+    pub(super) fn is_direct(self) -> bool {
+        matches!(self, Contender::Direct | Contender::DirectTls)
+    }
+
+    /// How its clients turn to TLS, if they do.
+    pub(super) fn handshake(self) -> Option<Handshake> {
+        match self {
+            Contender::Direct
+            | Contender::Ours
+            | Contender::OursUncounted
+            | Contender::C
+            | Contender::CDeprecated
+            | Contender::Haproxy => None,
+            Contender::DirectTls
+            | Contender::OursTls
+            | Contender::OursThrough
+            | Contender::CThrough => Some(Handshake::AfterCredentials),
+            Contender::OursDoor => Some(Handshake::AtTheDoor),
+        }
+    }
+
+    /// Whether it is a proxy with a certificate of its own.
+    fn has_certificate(self) -> bool {
+        matches!(self, Contender::OursTls | Contender::OursDoor)
     }
 
     /// Its program, if the machine has it; a direct connection needs none.
     pub(super) fn program(self) -> Result<Option<PathBuf>> {
         match self {
-            Contender::Direct => Ok(None),
-            Contender::Ours | Contender::OursUncounted => build_ours().map(Some),
-            Contender::C | Contender::CDeprecated => {
+            Contender::Direct | Contender::DirectTls => Ok(None),
+            Contender::Ours
+            | Contender::OursUncounted
+            | Contender::OursTls
+            | Contender::OursDoor
+            | Contender::OursThrough => build_ours().map(Some),
+            Contender::C | Contender::CDeprecated | Contender::CThrough => {
                 first_file(&["/usr/lib/pcp/bin/pmproxy", "/usr/libexec/pcp/bin/pmproxy"]).map(Some)
             }
             Contender::Haproxy => {
@@ -92,6 +152,7 @@ impl Contender {
         self,
         program: Option<&Path>,
         stub: SocketAddr,
+        certificates: &Certificates,
         interrupt: &Interrupt,
     ) -> Result<Started> {
         let Some(program) = program else {
@@ -107,7 +168,12 @@ impl Contender {
         let folder = temporary_folder()?;
         let (mut command, target) = match self {
             Contender::Haproxy => (haproxy(program, &folder, address, stub)?, None),
-            _ => (self.pmproxy(program, &folder, address)?, Some(stub)),
+            _ => {
+                let mut command = self.pmproxy(program, &folder, address)?;
+                let tls_conf = certificates.tls_conf(self.has_certificate());
+                command.env("PCP_TLSCONF_PATH", tls_conf);
+                (command, Some(stub))
+            }
         };
         let mut process = Running::start(with_output(&mut command, &folder)?)?;
         process
@@ -137,7 +203,8 @@ impl Contender {
         command.arg("-x").arg(folder.path().join("fatal"));
         // What the user's shell says about a pmproxy is not about this one.
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"PMPROXY_") {
+            let bytes = name.as_encoded_bytes();
+            if bytes.starts_with(b"PMPROXY_") || bytes == b"PCP_SECURE_SOCKETS" {
                 command.env_remove(name);
             }
         }
@@ -156,7 +223,9 @@ impl Contender {
     /// Whether it is one of ours, and one that counts PDUs.
     fn counts_pdus(self) -> Option<bool> {
         match self {
-            Contender::Ours => Some(true),
+            Contender::Ours | Contender::OursTls | Contender::OursDoor | Contender::OursThrough => {
+                Some(true)
+            }
             Contender::OursUncounted => Some(false),
             _ => None,
         }

@@ -6,17 +6,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
+use super::certificates::Certificates;
 use super::figures::Sample;
 use super::load::{self, Load, Work};
-use super::peer::Peer;
+use super::peer::{Handshake, NearSide, Peer, SecurePeer};
 use super::proc_fs::Watched;
 use super::{closed_loop, memory};
 
 /// What the bench tells the load generator.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Job {
     pub(super) load: Load,
     pub(super) peer: Peer,
+    /// How its connections turn to TLS, if they do, and whom they trust.
+    pub(super) secure: Option<(Handshake, Certificates)>,
     /// The proxy between it and the stub server, if there is one.
     pub(super) proxy: Option<Watched>,
     /// How long round trips are measured.
@@ -25,7 +28,7 @@ pub(super) struct Job {
 
 impl Job {
     /// The arguments that [`Job::parse`] reads.
-    pub(super) fn to_args(self) -> Vec<String> {
+    pub(super) fn to_args(&self) -> Vec<String> {
         let mut args = vec![
             format!("--load={}", self.load.name),
             format!("--address={}", self.peer.address),
@@ -33,17 +36,27 @@ impl Job {
         ];
         args.extend(self.peer.target.map(|target| format!("--target={target}")));
         args.extend(self.proxy.map(|proxy| format!("--proxy={}", proxy.0)));
+        if let Some((handshake, certificates)) = &self.secure {
+            args.push(format!("--handshake={}", handshake.key()));
+            args.push(format!(
+                "--certificates={}",
+                certificates.folder().display()
+            ));
+        }
         args
     }
 
     fn parse(mut args: lexopt::Parser) -> Result<Job> {
         let (mut load, mut address, mut target, mut proxy) = (None, None, None, None);
+        let (mut handshake, mut certificates) = (None, None);
         let mut length = Duration::from_secs(1);
         while let Some(arg) = args.next()? {
             match arg {
                 Long("load") => load = Some(load::find(&args.value()?.string()?)?),
                 Long("address") => address = Some(args.value()?.parse()?),
                 Long("target") => target = Some(args.value()?.parse()?),
+                Long("handshake") => handshake = Some(Handshake::find(&args.value()?.string()?)?),
+                Long("certificates") => certificates = Some(Certificates::at(args.value()?.into())),
                 Long("proxy") => proxy = Some(Watched(args.value()?.parse()?)),
                 Long("seconds") => {
                     length = args
@@ -58,21 +71,31 @@ impl Job {
         Ok(Job {
             load,
             peer: Peer { address, target },
+            secure: handshake.zip(certificates),
             proxy,
             length,
         })
     }
 
     fn run(self) -> Result<Sample> {
+        match &self.secure {
+            None => self.run_on(&self.peer),
+            Some((handshake, certificates)) => self.run_on(&SecurePeer {
+                peer: self.peer,
+                handshake: *handshake,
+                config: certificates.client_config()?,
+            }),
+        }
+    }
+
+    fn run_on(&self, peer: &impl NearSide) -> Result<Sample> {
         match (self.load.work, self.proxy) {
             (Work::RoundTrips { connections, reply }, proxy) => {
-                closed_loop::run(&self.peer, connections, reply, self.length, proxy)
+                closed_loop::run(peer, connections, reply, self.length, proxy)
             }
-            (Work::Idle { connections }, Some(proxy)) => {
-                memory::idle(&self.peer, connections, proxy)
-            }
+            (Work::Idle { connections }, Some(proxy)) => memory::idle(peer, connections, proxy),
             (Work::Stalled { requests, reply }, Some(proxy)) => {
-                memory::stalled(&self.peer, requests, reply, proxy)
+                memory::stalled(peer, requests, reply, proxy)
             }
             (Work::Idle { .. } | Work::Stalled { .. }, None) => {
                 bail!("there is no proxy whose memory could be measured")
@@ -99,6 +122,10 @@ mod tests {
                 address: "127.0.0.1:4".parse().unwrap(),
                 target: Some("127.0.0.1:5".parse().unwrap()),
             },
+            secure: Some((
+                Handshake::AtTheDoor,
+                Certificates::at("/certificates".into()),
+            )),
             proxy: Some(Watched(6)),
             length: Duration::from_millis(300),
         };

@@ -13,6 +13,13 @@ pub(super) struct Load {
     pub(super) work: Work,
 }
 
+impl Load {
+    /// Whether it tells what TLS costs: with each load, the bench would take twice as long.
+    pub(super) fn tells_of_tls(self) -> bool {
+        ["16x1200", "idle"].contains(&self.name)
+    }
+}
+
 /// What a load generator does. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {

@@ -1,14 +1,14 @@
 //! The loads that measure the proxy's memory: idle connections, and a client that reads nothing.
 
 use std::io::{ErrorKind, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use super::figures::{Figure, Sample};
-use super::peer::Peer;
+use super::link::Link;
+use super::peer::NearSide;
 use super::proc_fs::Watched;
 use super::wire::request;
 
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 const ENOUGH: u64 = 3_000_000_000;
 
 /// Resident memory of `proxy` for each of so many idle connections.
-pub(super) fn idle(peer: &Peer, connections: usize, proxy: Watched) -> Result<Sample> {
+pub(super) fn idle(peer: &impl NearSide, connections: usize, proxy: Watched) -> Result<Sample> {
     let warm = peer.connect_all(WARM_UP)?;
     thread::sleep(SETTLE);
     let before = proxy.resident()?;
@@ -42,17 +42,23 @@ pub(super) fn idle(peer: &Peer, connections: usize, proxy: Watched) -> Result<Sa
 }
 
 /// The most by which `proxy` grew while a client sent `requests` and read no reply.
-pub(super) fn stalled(peer: &Peer, requests: usize, reply: u32, proxy: Watched) -> Result<Sample> {
+pub(super) fn stalled(
+    peer: &impl NearSide,
+    requests: usize,
+    reply: u32,
+    proxy: Watched,
+) -> Result<Sample> {
     let warm = peer.connect_all(WARM_UP)?;
     let before = proxy.resident()?;
-    let client = peer.connect_all(1)?.remove(0);
-    client
+    let mut link = peer.connect()?;
+    let mut unsent = Vec::new();
+    for _ in 0..requests {
+        unsent.extend(link.sealed(&request(reply))?);
+    }
+    link.stream()
         .set_nonblocking(true)
         .context("cannot make a socket non-blocking")?;
-    let mut client = Stalled {
-        stream: client,
-        unsent: request(reply).repeat(requests),
-    };
+    let mut client = Stalled { link, unsent };
 
     let start = Instant::now();
     let mut grown = 0;
@@ -71,16 +77,17 @@ pub(super) fn stalled(peer: &Peer, requests: usize, reply: u32, proxy: Watched) 
 }
 
 /// A client that sends and never reads.
-struct Stalled {
-    stream: TcpStream,
+struct Stalled<L> {
+    link: L,
+    /// What goes over the network.
     unsent: Vec<u8>,
 }
 
-impl Stalled {
+impl<L: Link> Stalled<L> {
     /// Sends as much as the connection takes.
     fn send(&mut self) -> Result<()> {
         while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
+            match self.link.stream().write(&self.unsent) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

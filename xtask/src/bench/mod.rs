@@ -4,10 +4,12 @@
 //! ratios are taken within a round. The stub server and the load generator are processes of their
 //! own: this program again, with the hidden words `stub-server` and `load-generator`.
 
+mod certificates;
 mod closed_loop;
 mod contender;
 mod figures;
 mod generator;
+mod link;
 mod load;
 mod memory;
 mod options;
@@ -16,7 +18,9 @@ mod proc_fs;
 mod process;
 mod report;
 mod results;
+mod secure;
 mod stub_server;
+mod verdict;
 mod wire;
 
 use std::ffi::OsString;
@@ -27,7 +31,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use testbed::Scratch;
 
+use certificates::Certificates;
 use contender::Contender;
 use figures::Sample;
 use generator::Job;
@@ -43,7 +49,7 @@ use crate::tree;
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     match args.next()? {
         Some(Value(what)) if what == "pmproxy" => bench_pmproxy(args),
-        Some(Value(what)) if what == "stub-server" => stub_server::run(),
+        Some(Value(what)) if what == "stub-server" => stub_server::run(args),
         Some(Value(what)) if what == "load-generator" => generator::run(args),
         Some(Short('h') | Long("help")) => show_usage(),
         Some(other) => Err(options::unexpected(other)),
@@ -65,8 +71,11 @@ fn bench_pmproxy(args: lexopt::Parser) -> Result<()> {
     }
     let interrupt = Interrupt::watch()?;
     raise_descriptor_limit()?;
+    let scratch = Scratch::new()?;
+    let certificates = Certificates::make(&scratch)?;
     let mut bench = Bench {
-        stub: Stub::start()?,
+        stub: Stub::start(&certificates)?,
+        certificates,
         contenders: Vec::new(),
         missing: Vec::new(),
         results: Results::default(),
@@ -92,6 +101,7 @@ fn bench_pmproxy(args: lexopt::Parser) -> Result<()> {
 /// What a run of the bench holds on to.
 struct Bench {
     stub: Stub,
+    certificates: Certificates,
     /// Those that the machine has, with their programs.
     contenders: Vec<(Contender, Option<PathBuf>)>,
     /// Why something was not measured, each reason once.
@@ -117,12 +127,10 @@ impl Bench {
         for load in &options.loads {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, load.title);
             let mut order = self.contenders.clone();
+            order.retain(|(contender, _)| options.wants(*contender, *load));
             let first = round % order.len().max(1);
             order.rotate_left(first);
             for (contender, program) in order {
-                if load.work.measures_memory() && contender == Contender::Direct {
-                    continue;
-                }
                 let measured = self.measure(*load, contender, program.as_deref(), options);
                 self.interrupt.check()?;
                 self.keep(*load, contender, measured);
@@ -139,17 +147,18 @@ impl Bench {
         program: Option<&Path>,
         options: &Options,
     ) -> Result<Sample> {
-        let started = contender.start(program, self.stub.address, &self.interrupt)?;
-        let (peer, proxy) = (started.peer, started.watched());
-        generate(
-            Job {
-                load,
-                peer,
-                proxy,
-                length: options.length,
-            },
-            &self.interrupt,
-        )
+        let stub = self.stub.address;
+        let started = contender.start(program, stub, &self.certificates, &self.interrupt)?;
+        let job = Job {
+            load,
+            peer: started.peer,
+            secure: contender
+                .handshake()
+                .map(|handshake| (handshake, self.certificates.clone())),
+            proxy: started.watched(),
+            length: options.length,
+        };
+        generate(&job, &self.interrupt)
     }
 
     /// A contender that fails under a load is worth a line, not the end of the bench.

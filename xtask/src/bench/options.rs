@@ -21,7 +21,11 @@ and haproxy. Builds what it needs in release mode, takes some minutes, prints ma
                      1x1200, 16x1200, 128x1200, 16x64k, 16x1m, idle, stalled
   --contender NAME   only this contender; may repeat: direct, ours, ours-uncounted, c, c-d, haproxy
                      (only when named: ours-uncounted, which counts no PDUs, to be paired with
-                     ours; and c-d, PCP's one with -d, its older mode)";
+                     ours; and c-d, PCP's one with -d, its older mode)
+                     with TLS: direct-tls; ours-tls and ours-door, where it begins after the
+                     credentials or at once (these three: only under the loads 16x1200 and idle,
+                     unless named); ours-through and c-through, which have no certificate and pass
+                     it through (only when named)";
 
 /// What to measure, and how long.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(super) struct Options {
     pub(super) length: Duration,
     pub(super) loads: Vec<Load>,
     pub(super) contenders: Vec<Contender>,
+    /// The user has named the contenders.
+    named: bool,
 }
 
 impl Options {
@@ -40,6 +46,7 @@ impl Options {
             length: Duration::from_secs(1),
             loads: Vec::new(),
             contenders: Vec::new(),
+            named: false,
         };
         while let Some(arg) = args.next()? {
             match arg {
@@ -62,12 +69,20 @@ impl Options {
         if options.loads.is_empty() {
             options.loads = LOADS.to_vec();
         }
-        if options.contenders.is_empty() {
+        options.named = !options.contenders.is_empty();
+        if !options.named {
             options.contenders = Contender::DEFAULT.to_vec();
         }
         options.contenders.sort();
         options.contenders.dedup();
         Ok(Some(options))
+    }
+
+    /// Whether `contender` is put through `load`.
+    pub(super) fn wants(&self, contender: Contender, load: Load) -> bool {
+        let possible = !(contender.is_direct() && load.work.measures_memory());
+        let plain = contender.handshake().is_none();
+        possible && (self.named || plain || load.tells_of_tls())
     }
 }
 
@@ -133,6 +148,25 @@ mod tests {
         );
         assert_eq!(options.loads.len(), 1);
         assert_eq!(options.rounds, 1);
+    }
+
+    #[test]
+    fn contenders_with_tls_have_few_loads_unless_they_are_named() {
+        let wants = |args: &[&str], contender, load| {
+            let options = parse(args).unwrap().unwrap();
+            options.wants(contender, load::find(load).unwrap())
+        };
+        let ours = Contender::OursTls;
+        assert!(wants(&[], ours, "16x1200") && wants(&[], ours, "idle"));
+        assert!(!wants(&[], ours, "stalled"));
+        assert!(wants(&["--contender=ours-tls"], ours, "stalled"));
+        assert!(wants(&[], Contender::Ours, "stalled"));
+        assert!(!wants(&[], Contender::Direct, "idle"));
+        assert!(!wants(
+            &["--contender=direct-tls"],
+            Contender::DirectTls,
+            "idle"
+        ));
     }
 
     #[test]

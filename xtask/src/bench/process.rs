@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::certificates::Certificates;
 use super::figures::Sample;
 use super::generator::Job;
 use crate::interrupt::Interrupt;
@@ -74,8 +75,9 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    pub(super) fn start() -> Result<Stub> {
+    pub(super) fn start(certificates: &Certificates) -> Result<Stub> {
         let mut command = own_subcommand("stub-server")?;
+        command.arg("--certificates").arg(certificates.folder());
         let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let stdout = process
             .0
@@ -98,7 +100,7 @@ impl Stub {
 }
 
 /// Runs a load generator to its end and gives its sample.
-pub(super) fn generate(job: Job, interrupt: &Interrupt) -> Result<Sample> {
+pub(super) fn generate(job: &Job, interrupt: &Interrupt) -> Result<Sample> {
     let mut command = own_subcommand("load-generator")?;
     command.args(job.to_args()).stdin(Stdio::null());
     let mut process = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;

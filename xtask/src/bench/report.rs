@@ -6,6 +6,7 @@ use super::contender::Contender;
 use super::figures::Figure;
 use super::load::{Load, Work};
 use super::results::Results;
+use super::verdict;
 
 /// The contenders that the others are measured by.
 const REFERENCES: [Contender; 4] = [
@@ -36,12 +37,18 @@ pub(super) fn render(
     let (memory, round_trips): (Vec<Load>, Vec<Load>) =
         loads.iter().partition(|load| load.work.measures_memory());
     for load in round_trips {
-        let (head, rows) = round_trip_table(results, load, contenders);
+        let contenders = measured(results, &[load], contenders);
+        let (head, rows) = round_trip_table(results, load, &contenders);
         text += &format!("\n### {}\n\n{}", load.title, table(&head, &rows));
     }
     if !memory.is_empty() {
-        let (head, rows) = memory_table(results, &memory, contenders);
+        let contenders = measured(results, &memory, contenders);
+        let (head, rows) = memory_table(results, &memory, &contenders);
         text += &format!("\n### Memory\n\n{}", table(&head, &rows));
+    }
+    let verdicts = verdict::lines(results, loads);
+    if !verdicts.is_empty() {
+        text += &format!("\nWhat is required:\n\n{verdicts}");
     }
     if !missing.is_empty() {
         text += "\nNot measured:\n\n";
@@ -50,6 +57,12 @@ pub(super) fn render(
         }
     }
     text
+}
+
+/// Those of the contenders that were put through any of the loads.
+fn measured(results: &Results, loads: &[Load], contenders: &[Contender]) -> Vec<Contender> {
+    let was = |contender: &Contender| loads.iter().any(|&load| results.has(load, *contender));
+    contenders.iter().copied().filter(was).collect()
 }
 
 type Rows = Vec<Vec<String>>;
@@ -113,10 +126,7 @@ fn memory_table(
             .chain(cells)
             .collect()
     };
-    let proxies = contenders
-        .iter()
-        .filter(|contender| **contender != Contender::Direct);
-    let rows = proxies.map(row).collect();
+    let rows = contenders.iter().map(row).collect();
     (head, rows)
 }
 
@@ -189,6 +199,17 @@ mod tests {
 | C      |    - |
 ";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_contender_has_no_row_in_the_table_of_a_load_that_it_was_spared() {
+        let load = find("128x1200").unwrap();
+        let mut results = Results::default();
+        results.push(load, Contender::Direct, None);
+        let contenders = [Contender::Direct, Contender::OursTls];
+        let text = render(&results, &[load], &contenders, &[]);
+        assert!(text.contains("| direct "));
+        assert!(!text.contains("TLS"));
     }
 
     #[test]

@@ -19,6 +19,11 @@ impl Results {
             .push(sample);
     }
 
+    /// Whether `contender` was put through `load`, even if it failed.
+    pub(super) fn has(&self, load: Load, contender: Contender) -> bool {
+        self.0.contains_key(&(load.name, contender))
+    }
+
     /// Each round's value; nothing for the rounds without one.
     fn values(
         &self,

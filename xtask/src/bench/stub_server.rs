@@ -1,18 +1,24 @@
 //! The stub server: stands for pmcd, welcomes each client and answers each request at once with
-//! as many bytes as it asks for. One thread.
+//! as many bytes as it asks for, with TLS if the client's credentials ask for it. One thread.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use lexopt::prelude::*;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
-use pcp_proto::{Creds, PduHeader};
+use pcp_proto::{Creds, Features, PduHeader};
+use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
 use slab::Slab;
 
-use super::wire::{MAX_REPLY, REQUEST, reply_head, wanted_reply, welcome};
+use super::certificates::Certificates;
+use super::secure::{Channel, Received, sealed_room};
+use super::wire::{MAX_REPLY, REQUEST, acknowledgement, reply_head, wanted_reply, welcome};
 
 /// Requests that are read ahead for one connection: the others wait in the kernel, so that a client
 /// that reads nothing cannot make the stub grow.
@@ -21,7 +27,16 @@ const READ_AHEAD: usize = 64;
 const LISTENER: Token = Token(usize::MAX);
 
 /// Serves until standard input ends; prints the port first.
-pub(super) fn run() -> Result<()> {
+pub(super) fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut certificates = None;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("certificates") => certificates = Some(Certificates::at(args.value()?.into())),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let certificates = certificates.context("no --certificates were given")?;
+    let mut desk = Desk::new(&certificates)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot bind 127.0.0.1")?;
     let port = listener
         .local_addr()
@@ -33,14 +48,32 @@ pub(super) fn run() -> Result<()> {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         std::process::exit(0);
     });
-    serve(&listener).context("the stub server cannot go on")
+    serve(&listener, &mut desk).context("the stub server cannot go on")
 }
 
-fn serve(listener: &TcpListener) -> io::Result<()> {
+/// What all connections share.
+struct Desk {
+    /// Zeros, but for a reply's head.
+    page: Vec<u8>,
+    /// TLS records, for as long as they are read or made.
+    records: Vec<u8>,
+    config: Arc<ServerConfig>,
+}
+
+impl Desk {
+    fn new(certificates: &Certificates) -> Result<Desk> {
+        Ok(Desk {
+            page: vec![0; MAX_REPLY as usize],
+            records: vec![0; sealed_room(MAX_REPLY as usize)],
+            config: certificates.server_config()?,
+        })
+    }
+}
+
+fn serve(listener: &TcpListener, desk: &mut Desk) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut connections = Slab::new();
-    let mut page = vec![0; MAX_REPLY as usize];
     listener.set_nonblocking(true)?;
     poll.registry().register(
         &mut SourceFd(&listener.as_raw_fd()),
@@ -62,7 +95,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
                 };
                 connection.note(event);
                 // A client that left, or sent no request of ours: closed either way.
-                if !matches!(connection.advance(&mut page), Ok(Open::Yes)) {
+                if !matches!(connection.advance(desk), Ok(Open::Yes)) {
                     connections.remove(key);
                 }
             }
@@ -103,10 +136,12 @@ enum Open {
 /// One client: requests that were read, and the reply that is on its way.
 struct Connection {
     stream: TcpStream,
+    /// TLS, once the client has asked for it. One branch for a plain read or write.
+    channel: Option<Box<Channel<UnbufferedServerConnection>>>,
     inbox: Box<[u8; READ_AHEAD * REQUEST]>,
     /// The part of the inbox that holds bytes not answered yet.
     filled: std::ops::Range<usize>,
-    /// The client's credentials came, which nobody looks at.
+    /// The client's credentials came.
     introduced: bool,
     reply: u32,
     sent: usize,
@@ -123,6 +158,7 @@ impl Connection {
         stream.write_all(&welcome())?;
         Ok(Connection {
             stream,
+            channel: None,
             inbox: Box::new([0; READ_AHEAD * REQUEST]),
             filled: 0..0,
             introduced: false,
@@ -139,14 +175,14 @@ impl Connection {
     }
 
     /// Answers requests until it would have to wait.
-    fn advance(&mut self, page: &mut [u8]) -> io::Result<Open> {
-        while self.flush(page)? {
-            if let Some(request) = self.next_request() {
+    fn advance(&mut self, desk: &mut Desk) -> io::Result<Open> {
+        while self.flush(desk)? {
+            if let Some(request) = self.next_request(desk)? {
                 self.reply = wanted_reply(&request).ok_or(ErrorKind::InvalidData)?;
                 self.sent = 0;
             } else if !(self.readable || self.ending) {
                 return Ok(Open::Yes);
-            } else if let Open::No = self.fill()? {
+            } else if let Open::No = self.fill(desk)? {
                 return Ok(Open::No);
             }
         }
@@ -154,43 +190,83 @@ impl Connection {
     }
 
     /// Sends what is left of the reply; says whether all of it is gone.
-    fn flush(&mut self, page: &mut [u8]) -> io::Result<bool> {
+    fn flush(&mut self, desk: &mut Desk) -> io::Result<bool> {
+        let done = match &self.channel {
+            None => self.send(&mut desk.page),
+            Some(_) => self.send_sealed(desk),
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send(&mut self, page: &mut [u8]) -> io::Result<()> {
         let reply = self.reply as usize;
         while self.sent < reply {
             page[..PduHeader::SIZE].copy_from_slice(&reply_head(self.reply));
             match self.stream.write(&page[self.sent..reply]) {
                 Ok(sent) => self.sent += sent,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn next_request(&mut self) -> Option<[u8; REQUEST]> {
+    /// The same with TLS: a reply is sealed as a whole, in one record if it fits.
+    fn send_sealed(&mut self, desk: &mut Desk) -> io::Result<()> {
+        let Some(channel) = &mut self.channel else {
+            return Ok(());
+        };
+        let reply = self.reply as usize;
+        if self.sent < reply {
+            desk.page[..PduHeader::SIZE].copy_from_slice(&reply_head(self.reply));
+            self.sent = reply;
+            channel.write_records(&self.stream, &desk.page[..reply], &mut desk.records)?;
+        }
+        channel.flush(&self.stream)
+    }
+
+    fn next_request(&mut self, desk: &Desk) -> io::Result<Option<[u8; REQUEST]>> {
         if !self.introduced {
-            let _credentials: &[u8; Creds::HEAD] = self.inbox[self.filled.clone()].first_chunk()?;
+            let Some(credentials) = self.inbox[self.filled.clone()].first_chunk() else {
+                return Ok(None);
+            };
+            let credentials: [u8; Creds::HEAD] = *credentials;
             self.filled.start += Creds::HEAD;
             self.introduced = true;
+            if Creds::asks_for(&credentials, Features::SECURE) {
+                self.begin_tls(&desk.config)?;
+            }
         }
-        let request = *self.inbox[self.filled.clone()].first_chunk()?;
+        let Some(request) = self.inbox[self.filled.clone()].first_chunk() else {
+            return Ok(None);
+        };
         self.filled.start += REQUEST;
-        Some(request)
+        Ok(Some(*request))
+    }
+
+    /// The client waits for the acknowledgement before it sends anything more.
+    fn begin_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
+        let end = UnbufferedServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        self.channel = Some(Box::new(Channel::new(end)));
+        self.stream.write_all(&acknowledgement())
     }
 
     /// Reads once into the inbox; it is not full, since [`Self::next_request`] had nothing to take.
-    fn fill(&mut self) -> io::Result<Open> {
+    fn fill(&mut self, desk: &mut Desk) -> io::Result<Open> {
         self.inbox.copy_within(self.filled.clone(), 0);
         self.filled = 0..self.filled.len();
-        let room = &mut self.inbox[self.filled.end..];
-        let wanted = room.len();
-        match self.stream.read(room) {
-            Ok(0) => return Ok(Open::No),
-            Ok(got) => {
-                self.filled.end += got;
-                self.readable = got == wanted;
-            }
+        let read = match self.channel {
+            None => self.read(),
+            Some(_) => self.read_sealed(&mut desk.records),
+        };
+        match read {
+            Ok(Received::End) => return Ok(Open::No),
+            Ok(Received::Some) => self.readable = true,
+            Ok(Received::All) => self.readable = false,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readable = false;
                 self.ending = false;
@@ -199,5 +275,132 @@ impl Connection {
             Err(error) => return Err(error),
         }
         Ok(Open::Yes)
+    }
+
+    fn read(&mut self) -> io::Result<Received> {
+        let room = &mut self.inbox[self.filled.end..];
+        let wanted = room.len();
+        let got = self.stream.read(room)?;
+        self.filled.end += got;
+        Ok(match got {
+            0 => Received::End,
+            got if got == wanted => Received::Some,
+            _ => Received::All,
+        })
+    }
+
+    /// Reads no more than there is room for: what is sealed is longer than what is inside.
+    fn read_sealed(&mut self, records: &mut [u8]) -> io::Result<Received> {
+        let Some(channel) = &mut self.channel else {
+            return Ok(Received::End);
+        };
+        let (inbox, end) = (&mut self.inbox[..], &mut self.filled.end);
+        let room = inbox.len() - *end;
+        let mut fits = true;
+        let received =
+            channel.read_records(&self.stream, &mut records[..room], |plain| {
+                match inbox.get_mut(*end..*end + plain.len()) {
+                    Some(place) => {
+                        place.copy_from_slice(plain);
+                        *end += plain.len();
+                    }
+                    None => fits = false,
+                }
+            })?;
+        if fits {
+            Ok(received)
+        } else {
+            Err(ErrorKind::InvalidData.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use testbed::Scratch;
+
+    use super::super::link::Link;
+    use super::super::peer::{Handshake, NearSide, Peer, SecurePeer};
+    use super::super::wire::request;
+    use super::*;
+
+    /// A stub server that ends with the test's process.
+    fn start() -> (Scratch, Certificates, SocketAddr) {
+        let scratch = Scratch::new().unwrap();
+        let certificates = Certificates::make(&scratch).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut desk = Desk::new(&certificates).unwrap();
+        std::thread::spawn(move || serve(&listener, &mut desk));
+        (scratch, certificates, address)
+    }
+
+    fn round_trip(link: &mut impl Link, reply: u32) {
+        let mut missing = reply as usize;
+        link.send(&request(reply)).unwrap();
+        let mut scratch = vec![0; 32 << 10];
+        while !link.receive(&mut missing, &mut scratch).unwrap() {}
+        assert_eq!(missing, 0);
+    }
+
+    #[test]
+    fn plain_clients_and_clients_with_tls_are_answered_side_by_side() {
+        let (_scratch, certificates, address) = start();
+        let peer = Peer {
+            address,
+            target: None,
+        };
+        let secure = SecurePeer {
+            peer,
+            handshake: Handshake::AfterCredentials,
+            config: certificates.client_config().unwrap(),
+        };
+        let mut plain = peer.connect().unwrap();
+        for mut link in secure.connect_all(2).unwrap() {
+            for reply in [12, 1200, 16 << 10, (16 << 10) + 1, MAX_REPLY] {
+                round_trip(&mut link, reply);
+                round_trip(&mut plain, reply);
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_with_tls_that_reads_late_gets_every_reply() {
+        let (_scratch, certificates, address) = start();
+        let peer = Peer {
+            address,
+            target: None,
+        };
+        let secure = SecurePeer {
+            peer,
+            handshake: Handshake::AfterCredentials,
+            config: certificates.client_config().unwrap(),
+        };
+        let mut link = secure.connect().unwrap();
+        let many = 2 * READ_AHEAD;
+        for _ in 0..many {
+            link.send(&request(100_000)).unwrap();
+        }
+        let mut missing = many * 100_000;
+        let mut scratch = vec![0; 32 << 10];
+        while !link.receive(&mut missing, &mut scratch).unwrap() {}
+    }
+
+    #[test]
+    fn a_certificate_of_another_run_is_not_trusted() {
+        let (_scratch, _, address) = start();
+        let other = Scratch::new().unwrap();
+        let secure = SecurePeer {
+            peer: Peer {
+                address,
+                target: None,
+            },
+            handshake: Handshake::AfterCredentials,
+            config: Certificates::make(&other).unwrap().client_config().unwrap(),
+        };
+        let error = secure.connect().map(|_| ()).unwrap_err();
+        assert!(format!("{error:#}").contains("UnknownIssuer"), "{error:#}");
     }
 }

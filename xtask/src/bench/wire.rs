@@ -12,28 +12,35 @@ pub(super) const REQUEST: usize = 60;
 /// The largest reply that the stub server gives, in bytes.
 pub(super) const MAX_REPLY: u32 = 1 << 20;
 
-/// What the stub server says first, as pmcd does. It tells the client that the proxy has reached
-/// the server: PCP's own pmproxy loses what a client sends sooner.
+/// What a client that wants TLS asks for, and the stub server offers.
+const TLS: u16 = Features::SECURE.0 | Features::SECURE_ACK.0;
+
+/// What the stub server says first, as a pmcd that has a certificate does. It tells the client that
+/// the proxy has reached the server: PCP's own pmproxy loses what a client sends sooner.
 pub(super) fn welcome() -> Vec<u8> {
-    let (status, features) = (Status::OK, Features::default());
     ErrorPdu::Extended {
-        status,
+        status: Status::OK,
         version: PDU_VERSION,
-        features,
+        features: Features(TLS),
     }
     .encode(0)
 }
 
 /// What a client says first, as those of PCP do; some proxies insist on it.
-pub(super) fn credentials() -> Vec<u8> {
+pub(super) fn credentials(with_tls: bool) -> Vec<u8> {
     let cred = VersionCred {
         version: PDU_VERSION,
-        features: Features::default(),
+        features: Features(if with_tls { TLS } else { 0 }),
     };
     Creds {
         versions: vec![cred],
     }
     .encode(0)
+}
+
+/// What the stub server says to credentials that ask for TLS, before the handshake.
+pub(super) fn acknowledgement() -> Vec<u8> {
+    ErrorPdu::Plain(Status::OK).encode(0)
 }
 
 /// A request for a reply of `reply` bytes.
@@ -81,7 +88,15 @@ mod tests {
     #[test]
     fn a_session_opens_with_the_pdus_that_proxies_know() {
         assert_eq!(ErrorPdu::decode(&welcome()).unwrap().status(), Status::OK);
-        assert_eq!(credentials().len(), Creds::HEAD);
+        for with_tls in [false, true] {
+            let credentials = credentials(with_tls);
+            assert_eq!(credentials.len(), Creds::HEAD);
+            assert_eq!(Creds::asks_for(&credentials, Features::SECURE), with_tls);
+        }
+        assert_eq!(
+            ErrorPdu::decode(&acknowledgement()),
+            Ok(ErrorPdu::Plain(Status::OK))
+        );
     }
 
     #[test]
