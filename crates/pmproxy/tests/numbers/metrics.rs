@@ -75,6 +75,14 @@ impl Host {
     }
 }
 
+/// Waits until a pmproxy has logged something.
+fn says(proxy: &Pmproxy, text: &str) -> Result<()> {
+    eventually(PATIENCE, format!("«{text}»"), || {
+        proxy.log().contains(text)
+    })
+    .with_context(|| proxy.log())
+}
+
 #[test]
 fn pminfo_shows_every_number_and_what_it_means() {
     let host = Host::new().unwrap();
@@ -162,7 +170,7 @@ fn another_pmproxy_on_the_host_leaves_them_alone_and_says_so() {
         "no metrics for the pmcd of this host: process {process} has {}",
         host.file().display()
     );
-    assert!(other.log().contains(&said), "{}", other.log());
+    says(&other, &said).unwrap();
     drop(other);
     host.await_value("pmproxy.pid", "", process).unwrap();
 }
@@ -175,7 +183,7 @@ fn without_the_folder_or_the_wish_there_is_no_file_and_clients_are_served() {
         .unwrap();
     let said = "no metrics for the pmcd of this host: cannot make \
                 /no/such/folder/pmproxy/server: No such file or directory\n";
-    assert!(missing.log().contains(said), "{}", missing.log());
+    says(&missing, said).unwrap();
     let off = pmproxy()
         .config("[pmproxy]\nmmv.enabled = false\n")
         .start()
