@@ -26,9 +26,6 @@ pub(crate) struct Demands {
     pub(crate) way_to_pmcd: SecurePmcd,
 }
 
-/// The most that is read of a side before the relay has it. A CREDS PDU has 20 bytes.
-const ROOM: usize = 16 * 1024;
-
 /// The longest PDU that may come before a secure channel, in bytes.
 const LONGEST: u32 = 1024;
 
@@ -169,12 +166,10 @@ impl Opening<'_> {
     /// Why this client must have a certificate that pmproxy itself has seen, if it must. pmcd excuses
     /// clients of its own machine, but only those: what it takes for one may come from elsewhere.
     fn certificate_needed(&self, offered: Features) -> Option<&'static str> {
-        let here = self.secure.server.as_ref();
-        if self.client_peer.is_local() {
-            None
-        } else if here.is_some_and(|server| server.requires_certificates) {
+        let sees = self.pmcd_is_here || self.secure.server.is_some();
+        if self.secure.require_certificate_of(self.client_peer) {
             Some(BY_OPTION)
-        } else if offered.contains(Features::CERT_REQUIRED) && (self.pmcd_is_here || here.is_some())
+        } else if !self.client_peer.is_local() && offered.contains(Features::CERT_REQUIRED) && sees
         {
             Some(BY_PMCD)
         } else {
@@ -300,7 +295,8 @@ fn pdu_length(bytes: &[u8], peer: &'static str) -> Result<usize, Problem> {
     Ok(length as usize)
 }
 
-/// Reads until there are at least `wanted` bytes.
+/// Reads until there are at least `wanted` bytes, and not one more: what follows is the relay's, or
+/// begins a secure channel.
 async fn read(
     link: &mut Link,
     mut bytes: Vec<u8>,
@@ -310,8 +306,8 @@ async fn read(
 ) -> Result<Vec<u8>, Problem> {
     let reading = async {
         while bytes.len() < wanted {
-            let room = ROOM.saturating_sub(bytes.len()) as u64;
-            if (&mut *link).take(room).read_buf(&mut bytes).await? == 0 {
+            let missing = (wanted - bytes.len()) as u64;
+            if (&mut *link).take(missing).read_buf(&mut bytes).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

@@ -1,7 +1,10 @@
 //! With a certificate in pmproxy: the client's channel ends there, and another one leads to pmcd.
 
+use std::net::TcpStream;
+
 use anyhow::Result;
-use testbed::{Authority, Pmcd};
+use pcp_proto::{Creds, ErrorPdu, Pdu, PmnsTraverse, Status};
+use testbed::{Authority, Pmcd, Stub, Wire};
 
 use crate::house::{
     HERE, House, expect_refused, expect_served, plain_client, pmproxy, secure_client,
@@ -184,4 +187,28 @@ fn a_pmproxy_that_must_reach_pmcd_securely_checks_its_certificate() -> Result<()
         .start()?;
     expect_refused(plain_client(&proxy, pmcd.port()), "TLS protocol failure")?;
     proxy.await_log("certificate is not for localhost")
+}
+
+#[test]
+fn what_pmcd_and_client_say_beyond_their_first_words_is_not_lost() -> Result<()> {
+    let house = House::new()?;
+    // It says more at once than its greeting, and gives back what it hears.
+    let stub = Stub::start(|mut wire, _| {
+        let greeting = ErrorPdu::refusal(Status::OK).encode(0);
+        wire.send(&[greeting, b"and more".to_vec()].concat())?;
+        let mut stream: &TcpStream = wire.stream();
+        std::io::copy(&mut &*stream, &mut stream)?;
+        Ok(())
+    })?;
+    let proxy = house.proxy()?.start()?;
+    let mut wire = Wire::through(proxy.port(), "127.0.0.1", stub.port())?;
+    let root = PmnsTraverse {
+        name: String::new(),
+    };
+    let words = [Creds::default().encode(7), root.encode(8)].concat();
+    wire.send(&words)?;
+    assert_eq!(wire.receive(20)?, ErrorPdu::refusal(Status::OK).encode(0));
+    assert_eq!(wire.receive(8)?, b"and more");
+    assert_eq!(wire.receive(words.len())?, words);
+    Ok(())
 }

@@ -89,7 +89,7 @@ fn what_is_no_greeting_is_refused_with_a_line_in_the_log() {
     let cases: [(&[u8], String); 10] = [
         (
             &client_hello_of_tls,
-            format!("it began a TLS handshake {expected}"),
+            "it begins with TLS, but pmproxy has no certificate (see -C and tls.conf)".into(),
         ),
         (
             b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
