@@ -99,6 +99,46 @@ fn refuses(home: &Home, start: Start<'_>, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Expects that a real client of TLS gets a channel to a server of this name.
+fn shakes_hands_as(home: &Home, name: &str) -> Result<()> {
+    packages::require("openssl")?;
+    let address = home.address().to_string();
+    let client = Client::new("openssl").args(["s_client", "-connect", &address]);
+    let said = client.run()?.stdout;
+    ensure!(said.contains(&format!("subject=CN = {name}")), "{said}");
+    ensure!(said.contains("Cipher is TLS_"), "{said}");
+    Ok(())
+}
+
+/// Runs what follows where `/etc/pki/nssdb` is the folder that comes first.
+const WITH_USUAL_DATABASE: &str = "\
+    mount --make-rprivate / && mount -t tmpfs tmpfs /mnt && cp -a /etc/. /mnt/ && \
+    mkdir -p /mnt/pki && rm -rf /mnt/pki/nssdb && cp -a \"$0\" /mnt/pki/nssdb && \
+    mount --bind /mnt /etc && exec \"$@\"";
+
+#[test]
+fn the_usual_database_and_its_usual_certificate_are_used_unasked() {
+    needs_root().unwrap();
+    let home = Home::new().unwrap();
+    nss_database(&home, "usual", "", EC).unwrap();
+    let usual = home.join("usual").display().to_string();
+    let words = [
+        "unshare",
+        "--mount",
+        "/bin/sh",
+        "-c",
+        WITH_USUAL_DATABASE,
+        &usual,
+    ];
+    let guest = home.foreground().through(words).up().unwrap();
+    let place = "from \"PCP Collector certificate\" of the NSS database /etc/pki/nssdb";
+    guest.says(place).unwrap();
+    shakes_hands_as(&home, NICKNAME).unwrap();
+    drop(guest);
+    let named = with_options(&home, &["-M", "Authority"]).through(words);
+    starts(named, "secure channels end here with CN=Authority").unwrap();
+}
+
 #[test]
 fn databases_of_certutil_work_with_and_without_a_password_and_with_both_kinds_of_keys() {
     let home = Home::new().unwrap();
@@ -119,6 +159,7 @@ fn databases_of_certutil_work_with_and_without_a_password_and_with_both_kinds_of
                 .says("secure channels end here with CN=PCP Collector certificate, from ")
                 .unwrap();
             guest.says("; 1 authority is trusted").unwrap();
+            shakes_hands_as(&home, NICKNAME).unwrap();
             assert!(!guest.said().contains("sekrit"), "{}", guest.said());
         }
     }
