@@ -16,4 +16,6 @@ pub use conf::{ConfError, Environment};
 pub use debug::{DebugOptions, UnknownDebugOption};
 pub use interval::{IntervalError, parse_interval};
 pub use ports::{PortSet, PortSetError};
-pub use timeout::{CONNECT_TIMEOUT, TimeoutError, connect_timeout};
+pub use timeout::{
+    CONNECT_TIMEOUT, REQUEST_TIMEOUT, TimeoutError, connect_timeout, request_timeout,
+};

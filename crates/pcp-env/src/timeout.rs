@@ -7,6 +7,9 @@ use crate::conf::Environment;
 /// How long a connection to pmcd may take unless `PMCD_CONNECT_TIMEOUT` says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long pmcd may take to answer unless `PMCD_REQUEST_TIMEOUT` says otherwise (PCPIntro(1)).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The longest timeout that is taken; more is a mistake.
 const LONGEST: f64 = 86_400.0;
 
@@ -23,9 +26,24 @@ pub struct TimeoutError {
 /// # Errors
 /// [`TimeoutError`] when the variable is set to something else than seconds.
 pub fn connect_timeout(environment: &Environment) -> Result<Duration, TimeoutError> {
-    let variable = "PMCD_CONNECT_TIMEOUT";
+    timeout(environment, "PMCD_CONNECT_TIMEOUT", CONNECT_TIMEOUT)
+}
+
+/// The time that pmcd may take to answer, from `PMCD_REQUEST_TIMEOUT`.
+///
+/// # Errors
+/// [`TimeoutError`] when the variable is set to something else than seconds.
+pub fn request_timeout(environment: &Environment) -> Result<Duration, TimeoutError> {
+    timeout(environment, "PMCD_REQUEST_TIMEOUT", REQUEST_TIMEOUT)
+}
+
+fn timeout(
+    environment: &Environment,
+    variable: &'static str,
+    usual: Duration,
+) -> Result<Duration, TimeoutError> {
     let Some(value) = environment.get(variable) else {
-        return Ok(CONNECT_TIMEOUT);
+        return Ok(usual);
     };
     match value.trim().parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
@@ -41,22 +59,25 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn timeout(value: &str) -> Result<Duration, TimeoutError> {
+    fn connect(value: &str) -> Result<Duration, TimeoutError> {
         let variables = BTreeMap::from([("PMCD_CONNECT_TIMEOUT".into(), value.into())]);
         connect_timeout(&Environment::from_variables(variables).unwrap())
     }
 
     #[test]
     fn seconds_may_have_a_fraction() {
-        assert_eq!(timeout("2.5"), Ok(Duration::from_millis(2500)));
-        assert_eq!(timeout("10"), Ok(Duration::from_secs(10)));
-        assert_eq!(timeout(""), Ok(CONNECT_TIMEOUT));
+        assert_eq!(connect("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(connect("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(connect(""), Ok(CONNECT_TIMEOUT));
+        let variables = BTreeMap::from([("PMCD_REQUEST_TIMEOUT".into(), "7".into())]);
+        let environment = Environment::from_variables(variables).unwrap();
+        assert_eq!(request_timeout(&environment), Ok(Duration::from_secs(7)));
     }
 
     #[test]
     fn nonsense_is_refused() {
         for bad in ["0", "-1", "inf", "NaN", "soon", "1e9"] {
-            assert!(timeout(bad).is_err(), "{bad}");
+            assert!(connect(bad).is_err(), "{bad}");
         }
     }
 }

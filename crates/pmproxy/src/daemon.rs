@@ -269,6 +269,7 @@ impl<'a> Daemon<'a> {
             certificates: Arc::clone(&settings.certificates),
             demands: settings.demands,
             greeting_limit: settings.connect_timeout,
+            pmcd_limit: settings.request_timeout,
             pdu_limit: settings.pdu_limit,
             count_pdus: settings.config.count_pdus,
         });

@@ -44,8 +44,10 @@ pub(crate) struct Opening<'a> {
     pub(crate) host: &'a str,
     pub(crate) client: &'a mut Link,
     pub(crate) pmcd: &'a mut Link,
-    /// How long each word and each handshake may take.
-    pub(crate) limit: Duration,
+    /// How long the client may take for each word and each handshake.
+    pub(crate) client_limit: Duration,
+    /// How long pmcd may take.
+    pub(crate) pmcd_limit: Duration,
 }
 
 /// What the relay needs to know of an opening.
@@ -131,7 +133,7 @@ impl Opening<'_> {
 
     /// Takes pmcd's greeting, looks at what it offers, and passes it on.
     pub(crate) async fn pass_greeting(&mut self) -> Result<Features, Problem> {
-        let pdu = read_pdu(self.pmcd, Vec::new(), PMCD, self.limit).await?;
+        let pdu = read_pdu(self.pmcd, Vec::new(), PMCD, self.pmcd_limit).await?;
         let Ok(ErrorPdu::Extended {
             status,
             version,
@@ -192,7 +194,14 @@ impl Opening<'_> {
 
     /// Waits for the client's first PDU. Nothing but CREDS is awaited whole.
     async fn listen(&mut self, early: Vec<u8>) -> Result<Words, Problem> {
-        let bytes = read(self.client, early, PduHeader::SIZE, CLIENT, self.limit).await?;
+        let bytes = read(
+            self.client,
+            early,
+            PduHeader::SIZE,
+            CLIENT,
+            self.client_limit,
+        )
+        .await?;
         if PduHeader::decode(&bytes).is_ok_and(|head| head.pdu_type != PduType::CREDS) {
             return Ok(Words {
                 bytes,
@@ -200,7 +209,7 @@ impl Opening<'_> {
                 features: Features::default(),
             });
         }
-        let bytes = read_pdu(self.client, bytes, CLIENT, self.limit).await?;
+        let bytes = read_pdu(self.client, bytes, CLIENT, self.client_limit).await?;
         let creds = pdu_length(&bytes, CLIENT)?;
         let features =
             Creds::decode(&bytes[..creds]).map_or(Features::default(), |creds| creds.features());
@@ -222,8 +231,8 @@ impl Opening<'_> {
             self.say(CLIENT, &go_on).await?;
         }
         let rest = words.bytes.split_off(words.creds);
-        let shaken = timeout(self.limit, self.client.accept(&rest, config)).await;
-        in_time(shaken, CLIENT, self.limit)?
+        let shaken = timeout(self.client_limit, self.client.accept(&rest, config)).await;
+        in_time(shaken, CLIENT, self.client_limit)?
             .map_err(|error| Problem::ClientHandshake(HandshakeError(error)))
     }
 
@@ -242,7 +251,7 @@ impl Opening<'_> {
         Creds::ask_for(&mut creds, features);
         self.say(PMCD, &creds).await?;
         if acknowledged {
-            let answer = read_pdu(self.pmcd, Vec::new(), PMCD, self.limit).await?;
+            let answer = read_pdu(self.pmcd, Vec::new(), PMCD, self.pmcd_limit).await?;
             let answer = ErrorPdu::decode(&answer).map_err(|_| Problem::NotPmcd)?;
             if answer.status().is_error() {
                 return Err(Problem::TurnedAway(answer.status()));
@@ -253,23 +262,23 @@ impl Opening<'_> {
             Problem::PmcdHandshake(HandshakeError(io::Error::other(what)))
         })?;
         let config = Arc::clone(&self.secure.client);
-        let shaken = timeout(self.limit, self.pmcd.connect(name, config)).await;
-        in_time(shaken, PMCD, self.limit)?
+        let shaken = timeout(self.pmcd_limit, self.pmcd.connect(name, config)).await;
+        in_time(shaken, PMCD, self.pmcd_limit)?
             .map_err(|error| Problem::PmcdHandshake(HandshakeError(error)))
     }
 
     async fn say(&mut self, to: &'static str, bytes: &[u8]) -> Result<(), Problem> {
-        let link = if to == PMCD {
-            &mut *self.pmcd
+        let (link, limit) = if to == PMCD {
+            (&mut *self.pmcd, self.pmcd_limit)
         } else {
-            &mut *self.client
+            (&mut *self.client, self.client_limit)
         };
-        let said = timeout(self.limit, async {
+        let said = timeout(limit, async {
             link.write_all(bytes).await?;
             link.flush().await
         })
         .await;
-        in_time(said, to, self.limit)?.map_err(|error| failed(error, to))
+        in_time(said, to, limit)?.map_err(|error| failed(error, to))
     }
 }
 

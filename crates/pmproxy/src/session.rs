@@ -95,7 +95,10 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) demands: Demands,
+    /// How long a client may take for its part of the beginning.
     pub(crate) greeting_limit: Duration,
+    /// How long pmcd may take for its part.
+    pub(crate) pmcd_limit: Duration,
     pub(crate) pdu_limit: PduLimit,
     /// Whether PDUs are counted by type.
     pub(crate) count_pdus: bool,
@@ -269,7 +272,8 @@ impl Beginning<'_> {
             host: self.target.host(),
             client: link,
             pmcd: &mut server,
-            limit: self.shared.greeting_limit,
+            client_limit: self.shared.greeting_limit,
+            pmcd_limit: self.shared.pmcd_limit,
         };
         if !opening.has_to_listen() {
             let inspector = PduInspector::new(limit, turn, self.shared.count_pdus);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use gate::lifecycle::{Account, UserError};
-use pcp_env::{DebugOptions, Environment, PortSet, connect_timeout};
+use pcp_env::{DebugOptions, Environment, PortSet, connect_timeout, request_timeout};
 use pcp_proto::{PMPROXY_PORT, PduLimit};
 
 use crate::certificates::{Certificates, Sources};
@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) socket: PathBuf,
     pub(crate) max_pending: i32,
     pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     pub(crate) pdu_limit: PduLimit,
     /// How long the daemon is to serve; without end if nothing is said.
     pub(crate) run_time: Option<Duration>,
@@ -160,6 +161,7 @@ impl Settings {
             socket: absolute(socket.unwrap_or(run_dir.join("pmproxy.socket")))?,
             max_pending: max_pending(environment)?,
             connect_timeout: connect_timeout(environment)?,
+            request_timeout: request_timeout(environment)?,
             pdu_limit: options.pdu_limit.unwrap_or(PduLimit::DEFAULT),
             run_time: options.run_time,
             debug: options.debug,

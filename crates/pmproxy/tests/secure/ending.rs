@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use anyhow::Result;
 use pcp_proto::{Creds, ErrorPdu, Pdu, PmnsTraverse, Status};
-use testbed::{Authority, Pmcd, Stub, Wire};
+use testbed::{Authority, Draft, Pmcd, Stub, Wire};
 
 use crate::house::{
     HERE, House, expect_refused, expect_served, plain_client, pmproxy, secure_client,
@@ -105,7 +105,30 @@ fn what_the_environment_lets_pass_is_let_pass() -> Result<()> {
         .env("PCP_ALLOW_BAD_CERT_DOMAIN", "1")
         .start()?;
     let conf = house.client_conf()?;
+    expect_served(secure_client(&proxy, "localhost", pmcd.port(), &conf))?;
+    let own = Draft::self_signed(&HERE)?.issue()?;
+    let pmcd = house.pmcd_with(&own)?.start()?;
+    let client = || secure_client(&proxy, "localhost", pmcd.port(), &conf);
+    expect_refused(client(), "TLS protocol failure")?;
+    let proxy = house
+        .proxy()?
+        .env("PCP_ALLOW_SERVER_SELF_CERT", "1")
+        .start()?;
     expect_served(secure_client(&proxy, "localhost", pmcd.port(), &conf))
+}
+
+#[test]
+fn a_pmcd_that_stalls_before_the_session_begins_is_given_up() -> Result<()> {
+    let house = House::new()?;
+    let stub = Stub::start(|mut wire, _| {
+        wire.receive_to_end()?;
+        Ok(())
+    })?;
+    let proxy = house.proxy()?.env("PMCD_REQUEST_TIMEOUT", "0.3").start()?;
+    let mut wire = Wire::through(proxy.port(), "127.0.0.1", stub.port())?;
+    let told = ErrorPdu::decode(&wire.receive_pdu()?)?.status();
+    assert_eq!(told, Status::from_errno(nix::libc::ETIMEDOUT));
+    proxy.await_log("pmcd stalled for 300ms before the session began")
 }
 
 #[test]
