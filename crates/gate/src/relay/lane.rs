@@ -432,7 +432,7 @@ impl Lane {
     }
 
     /// Moves bytes that nobody looks at through a pipe.
-    fn splice<R>(&mut self, way: &mut Way<'_>, workshop: &mut Workshop) -> Result<usize, End<R>> {
+    fn splice<R>(&mut self, way: &Way<'_>, workshop: &mut Workshop) -> Result<usize, End<R>> {
         let Some(mut pipe) = workshop.pipes.lend() else {
             self.bulk = false;
             return Ok(0);
@@ -454,7 +454,7 @@ impl Lane {
     }
 
     /// Everything that was read before has been passed on, since nothing is read otherwise.
-    fn read_failed<R>(&mut self, way: &mut Way<'_>, error: Errno) -> Result<(), End<R>> {
+    fn read_failed<R>(&mut self, way: &Way<'_>, error: Errno) -> Result<(), End<R>> {
         match error {
             Errno::INTR => {}
             Errno::AGAIN => self.readable = false,
@@ -465,7 +465,7 @@ impl Lane {
 
     /// Sends what is parked; true when nothing is left. What a receiver that fails did not take is
     /// given up.
-    fn flush<R>(&mut self, way: &mut Way<'_>, workshop: &mut Workshop) -> Result<bool, End<R>> {
+    fn flush<R>(&mut self, way: &Way<'_>, workshop: &mut Workshop) -> Result<bool, End<R>> {
         let mut parked = std::mem::replace(&mut self.parked, Parked::Nothing);
         let flushed = match &mut parked {
             Parked::Nothing => return Ok(true),
@@ -486,7 +486,7 @@ impl Lane {
     }
 
     /// Sends what is in the pipe; true when nothing is left.
-    fn drain<R>(&mut self, way: &mut Way<'_>, pipe: &mut Pipe) -> Result<bool, End<R>> {
+    fn drain<R>(&mut self, way: &Way<'_>, pipe: &mut Pipe) -> Result<bool, End<R>> {
         while pipe.filled > 0 {
             match pipe.drain(&way.to.socket) {
                 Ok(count) => self.passed += count as u64,
@@ -517,7 +517,7 @@ impl Lane {
     }
 
     /// Tells the receiver that nothing more will come.
-    pub(crate) fn finish(&mut self, way: &mut Way<'_>) -> Turn {
+    pub(crate) fn finish(&mut self, way: &Way<'_>) -> Turn {
         if !self.finished {
             self.dry = true;
             self.finished = true;

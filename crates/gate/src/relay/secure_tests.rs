@@ -14,7 +14,7 @@ use rustls::{
 
 use socket2::SockRef;
 
-use super::tests::{Rig, connected, frame, pattern};
+use super::tests::{Rig, connected, frame, pattern, slowly};
 use super::*;
 use crate::tls::Channel;
 
@@ -271,25 +271,6 @@ fn bulk_arrives_whole_through_channels() {
             });
         });
     }
-}
-
-/// Reads in pieces of many sizes.
-fn slowly(peer: &mut dyn Peer, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len);
-    let mut sizes = [1, 77, 4096, 100_000, 13, 1_000_000].iter().cycle();
-    let mut piece = vec![0; 1_000_000];
-    while bytes.len() < len {
-        let size = sizes.next().copied().unwrap_or(1);
-        let count = peer.read(&mut piece[..size]).unwrap();
-        assert!(
-            count > 0,
-            "the end came after {} of {len} bytes",
-            bytes.len()
-        );
-        bytes.extend_from_slice(&piece[..count]);
-        thread::yield_now();
-    }
-    bytes
 }
 
 #[test]

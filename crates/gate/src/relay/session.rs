@@ -179,7 +179,7 @@ impl<I: Inspector, T> Session<I, T> {
                         Ok(Turn::Unfinished)
                     }
                     // Nothing more can come from it.
-                    Side::Server => Ok(self.to_client.finish(&mut way)),
+                    Side::Server => Ok(self.to_client.finish(&way)),
                 }
             }
             other => other,

@@ -258,15 +258,15 @@ fn bulk_arrives_whole_whatever_the_pace_of_the_reader() {
     thread::scope(|scope| {
         scope.spawn(|| (&client).write_all(&request).unwrap());
         scope.spawn(|| (&server).write_all(&reply).unwrap());
-        let at_server = scope.spawn(|| slowly(&server, request.len()));
-        let at_client = scope.spawn(|| slowly(&client, reply.len()));
+        let at_server = scope.spawn(|| slowly(&mut &server, request.len()));
+        let at_client = scope.spawn(|| slowly(&mut &client, reply.len()));
         assert!(at_server.join().unwrap() == request);
         assert!(at_client.join().unwrap() == reply);
     });
 }
 
 /// Reads in pieces of many sizes.
-fn slowly(mut stream: &TcpStream, len: usize) -> Vec<u8> {
+pub(super) fn slowly(stream: &mut (impl Read + ?Sized), len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len);
     let mut sizes = [1, 77, 4096, 100_000, 13, 1_000_000].iter().cycle();
     let mut piece = vec![0; 1_000_000];

@@ -11,7 +11,9 @@ use pcp_proto::{
     Creds, ErrorPdu, Features, PDU_VERSION, Pdu, PduHeader, PduType, PmnsTraverse, Status,
     VersionCred,
 };
-use testbed::{Certificate, Client, PATIENCE, Pmcd, Pmproxy, Scratch, Wire, own_network, packages};
+use testbed::{
+    Client, PATIENCE, Pmcd, Pmproxy, PmproxyBuilder, Scratch, Wire, own_network, packages,
+};
 
 use crate::front::Front;
 use crate::house::{House, expect_refused, expect_served, plain_client, pmproxy, secure_client};
@@ -27,10 +29,14 @@ fn from_elsewhere(proxy: &Pmproxy, pmcd: &str, conf: &Path) -> Client {
         .env("PCP_TLSCONF_PATH", conf)
 }
 
-fn alice(house: &House) -> Result<(Certificate, PathBuf)> {
-    let certificate = house.authority.issue(&["alice"])?;
-    let conf = house.client_conf_with("alice", &certificate)?;
-    Ok((certificate, conf))
+/// The configuration of a client with a certificate.
+fn alice(house: &House) -> Result<PathBuf> {
+    house.client_conf_with("alice", &house.authority.issue(&["alice"])?)
+}
+
+/// A proxy that clients from elsewhere can reach.
+fn reachable(proxy: PmproxyBuilder) -> Result<Pmproxy> {
+    proxy.env("PMPROXY_LOCAL", "0").start()
 }
 
 #[test]
@@ -38,12 +44,8 @@ fn a_client_from_elsewhere_needs_a_trusted_certificate_with_q() -> Result<()> {
     own_network(&["10.99.0.1/32"])?;
     let house = House::new()?;
     let pmcd = house.pmcd()?.start()?;
-    let proxy = house
-        .proxy()?
-        .args(["-Q"])
-        .env("PMPROXY_LOCAL", "0")
-        .start()?;
-    let (anybody, (_, alice)) = (house.client_conf()?, alice(&house)?);
+    let proxy = reachable(house.proxy()?.args(["-Q"]))?;
+    let (anybody, alice) = (house.client_conf()?, alice(&house)?);
     let (plain, secure) = (
         format!("localhost:{}", pmcd.port()),
         format!("pcps://localhost:{}", pmcd.port()),
@@ -63,11 +65,7 @@ fn a_client_from_elsewhere_needs_a_trusted_certificate_at_the_door_with_q() -> R
     own_network(&["10.99.0.1/32"])?;
     let house = House::new()?;
     let pmcd = house.pmcd()?.start()?;
-    let proxy = house
-        .proxy()?
-        .args(["-Q"])
-        .env("PMPROXY_LOCAL", "0")
-        .start()?;
+    let proxy = reachable(house.proxy()?.args(["-Q"]))?;
     let target = format!("localhost:{}", pmcd.port());
     let (key, own) = house.files("alice", &house.authority.issue(&["alice"])?, Uid::current())?;
     let shown = format!(",cert={},key={}", own.display(), key.display());
@@ -86,14 +84,14 @@ fn a_pmproxy_beside_pmcd_is_no_way_around_the_certificates_that_pmcd_requires() 
     own_network(&["10.99.0.1/32"])?;
     let house = House::new()?;
     let pmcd = house.pmcd()?.args(["-Q"]).env("PMCD_LOCAL", "0").start()?;
-    let (anybody, (_, alice)) = (house.client_conf()?, alice(&house)?);
+    let (anybody, alice) = (house.client_conf()?, alice(&house)?);
     let (plain, secure) = (
         format!("localhost:{}", pmcd.port()),
         format!("pcps://localhost:{}", pmcd.port()),
     );
     let needed = "PMCD requires a client certificate";
     // With a certificate, pmproxy can see for itself.
-    let proxy = house.proxy()?.env("PMPROXY_LOCAL", "0").start()?;
+    let proxy = reachable(house.proxy()?)?;
     expect_served(from_elsewhere(&proxy, &secure, &alice))?;
     expect_refused(from_elsewhere(&proxy, &secure, &anybody), needed)?;
     expect_refused(from_elsewhere(&proxy, &plain, &anybody), needed)?;
@@ -112,7 +110,7 @@ fn a_pmproxy_beside_pmcd_is_no_way_around_the_certificates_that_pmcd_requires() 
     proxy.await_log("it has shown no certificate, and pmcd requires one")?;
     expect_served(plain_client(&proxy, pmcd.port()))?;
     // Without one it cannot, and pmcd would take the client for one of its own machine.
-    let blind = pmproxy().env("PMPROXY_LOCAL", "0").start()?;
+    let blind = reachable(pmproxy())?;
     expect_refused(from_elsewhere(&blind, &plain, &alice), needed)?;
     expect_refused(from_elsewhere(&blind, &secure, &alice), needed)?;
     expect_served(plain_client(&blind, pmcd.port()))?;
