@@ -44,6 +44,20 @@ struct Visit {
 }
 
 impl Stub {
+    /// A pmcd that sends back what it receives after its greeting, until the client closes its
+    /// direction.
+    ///
+    /// # Errors
+    /// As for [`Stub::start`].
+    pub fn echo() -> Result<Stub> {
+        Stub::start(|mut wire, _| {
+            wire.greet_as_pmcd()?;
+            let mut stream: &TcpStream = wire.stream();
+            std::io::copy(&mut &*stream, &mut stream)?;
+            Ok(())
+        })
+    }
+
     /// Serves each connection to a free port of 127.0.0.1 with `script`.
     ///
     /// # Errors

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use nix::unistd::User;
-use testbed::{Client, PATIENCE, Pmcd, Pmproxy, eventually};
+use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Stub, eventually};
 
-use crate::peers::{echo, pmproxy, round_trip, session};
+use crate::peers::{pmproxy, round_trip, session};
 
 /// A pmproxy, and the pmcd of its host.
 struct Host {
@@ -86,7 +86,7 @@ fn says(proxy: &Pmproxy, text: &str) -> Result<()> {
 #[test]
 fn pminfo_shows_every_number_and_what_it_means() {
     let host = Host::new().unwrap();
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let mut wire = session(&host.proxy, &pmcd).unwrap();
     for _ in 0..3 {
         round_trip(&mut wire, 1000).unwrap();
@@ -190,7 +190,7 @@ fn without_the_folder_or_the_wish_there_is_no_file_and_clients_are_served() {
         .unwrap();
     assert!(!off.log().contains("no metrics"), "{}", off.log());
     assert!(!off.folder().join("pmproxy/server").exists());
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     for proxy in [missing, off] {
         round_trip(&mut session(&proxy, &pmcd).unwrap(), 100).unwrap();
     }

@@ -17,16 +17,6 @@ pub(crate) fn pminfo(proxy: &Pmproxy, pmcd: u16) -> Client {
     Client::new("pminfo").args(["-h", &host, "-f", "pmcd.hostname"])
 }
 
-/// A pmcd that sends back what it receives, until the client closes its direction.
-pub(crate) fn echo() -> Result<Stub> {
-    Stub::start(|mut wire, _| {
-        wire.greet_as_pmcd()?;
-        let mut stream: &std::net::TcpStream = wire.stream();
-        std::io::copy(&mut &*stream, &mut stream)?;
-        Ok(())
-    })
-}
-
 /// A session with a stub, past its greeting.
 pub(crate) fn session(proxy: &Pmproxy, stub: &Stub) -> Result<Wire> {
     let mut wire = Wire::through(proxy.port(), "127.0.0.1", stub.port())?;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 use anyhow::{Context, Result};
-use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Scratch, eventually, free_port, packages};
+use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, eventually, free_port, packages};
 
-use crate::peers::{await_metric, echo, pminfo, pmproxy, round_trip, session};
+use crate::peers::{await_metric, pminfo, pmproxy, round_trip, session};
 
 /// Reads OpenMetrics text and prints each sample with its family's type. Debian's own Python has the
 /// package; another one in the PATH may not.
@@ -74,7 +74,7 @@ fn the_real_parser_takes_all_that_there_is() {
 
 #[test]
 fn pdus_are_counted_by_direction_and_type() {
-    let (proxy, pmcd) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let mut wire = session(&proxy, &pmcd).unwrap();
     for len in [12, 500, 60_000] {
         round_trip(&mut wire, len).unwrap();
@@ -91,7 +91,7 @@ fn pdus_are_counted_by_direction_and_type() {
 #[test]
 fn nothing_is_counted_by_type_when_that_is_switched_off() {
     let proxy = pmproxy().config("[pmproxy]\ncounters.pdus = false\n");
-    let (proxy, pmcd) = (proxy.start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (proxy.start().unwrap(), Stub::echo().unwrap());
     let mut wire = session(&proxy, &pmcd).unwrap();
     round_trip(&mut wire, 500).unwrap();
     await_metric(&proxy, "pmproxy_bytes_total{direction=\"to_pmcd\"}", 500.0).unwrap();
@@ -102,7 +102,7 @@ fn nothing_is_counted_by_type_when_that_is_switched_off() {
 #[test]
 fn a_server_that_speaks_another_protocol_is_heard_at_once() {
     let proxy = pmproxy().start().unwrap();
-    let server = testbed::Stub::start(|mut wire, _| {
+    let server = Stub::start(|mut wire, _| {
         // It waits for the client to have read each piece.
         for piece in [
             "h",
@@ -131,7 +131,7 @@ fn a_server_that_speaks_another_protocol_is_heard_at_once() {
 
 #[test]
 fn connecting_is_timed_whether_it_succeeds_or_not() {
-    let (proxy, pmcd) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let _sessions = [
         session(&proxy, &pmcd).unwrap(),
         session(&proxy, &pmcd).unwrap(),
@@ -185,7 +185,10 @@ fn an_address_that_cannot_be_had_is_said_and_clients_are_served() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = format!("[pmproxy]\nadmin.address = {address}\n");
-    let (proxy, pmcd) = (pmproxy().config(config).start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (
+        pmproxy().config(config).start().unwrap(),
+        Stub::echo().unwrap(),
+    );
     let complaint =
         format!("no numbers can be read: admin.address {address}: Address already in use");
     let said = |proxy: &Pmproxy| proxy.log().contains(&complaint);

@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use pcp_proto::{Creds, Features, VersionCred};
 use serde_json::Value;
-use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Scratch, eventually};
+use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, eventually};
 
-use crate::peers::{PROGRAM, echo, pmproxy, round_trip, session};
+use crate::peers::{PROGRAM, pmproxy, round_trip, session};
 
 /// `pmproxy --status` of the daemon with this admin socket.
 fn status(socket: &Path) -> Client {
@@ -33,7 +33,7 @@ fn sessions(proxy: &Pmproxy) -> Result<Vec<Value>> {
 fn every_client_is_shown_with_its_pmcd_and_what_it_moved() {
     // A client may take its time for the greeting.
     let proxy = pmproxy().env("PMCD_CONNECT_TIMEOUT", "600");
-    let (proxy, pmcd) = (proxy.start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (proxy.start().unwrap(), Stub::echo().unwrap());
     let greeting = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
     let mut wire = session(&proxy, &pmcd).unwrap();
     round_trip(&mut wire, 1000).unwrap();
@@ -99,7 +99,7 @@ fn every_client_is_shown_with_its_pmcd_and_what_it_moved() {
 
 #[test]
 fn a_secure_channel_that_passes_through_is_shown() {
-    let (proxy, pmcd) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let mut wire = session(&proxy, &pmcd).unwrap();
     let (version, features) = (2, Features::SECURE);
     let versions = vec![VersionCred { version, features }];
@@ -134,7 +134,7 @@ fn a_real_client_that_stays_is_shown() {
 
 #[test]
 fn hundreds_of_clients_are_listed_while_they_talk() {
-    let (proxy, pmcd) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, pmcd) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let mut wires: Vec<_> = (0..400).map(|_| session(&proxy, &pmcd).unwrap()).collect();
     assert_eq!(sessions(&proxy).unwrap().len(), 400);
     for wire in &mut wires {

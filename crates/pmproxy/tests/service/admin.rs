@@ -7,9 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use testbed::{PATIENCE, eventually};
+use testbed::{PATIENCE, Stub, eventually};
 
-use crate::home::{Home, answers, echo, mode, round_trip, session};
+use crate::home::{Home, answers, mode, round_trip, session};
 
 /// An answer over HTTP.
 struct Answer {
@@ -67,7 +67,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, f64>> {
 
 #[test]
 fn the_numbers_tell_what_passed() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     let _guest = home.foreground().up().unwrap();
     let socket = home.join("pmproxy.admin.socket");

@@ -4,9 +4,9 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
-use testbed::{Client, packages};
+use testbed::{Client, Stub, packages};
 
-use crate::home::{Home, answers, echo, session};
+use crate::home::{Home, answers, session};
 
 const OPTIONS: &str = include_str!("../../../../dist/pmproxy/pmproxy.options");
 const SYSCONFIG: &str = include_str!("../../../../dist/sysconfig/pmproxy");
@@ -101,7 +101,7 @@ fn the_default_variables_are_accepted_as_they_are_and_with_every_one_in_force() 
 
 #[test]
 fn it_ends_by_itself_when_its_time_is_over() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     let guest = home.foreground().add(["-T", "1 sec"]).up().unwrap();
     let _session = session(home.address(), &pmcd).unwrap();

@@ -2,11 +2,13 @@
 
 use anyhow::{Result, ensure};
 
-use crate::home::{Guest, Home, echo, session};
+use testbed::Stub;
+
+use crate::home::{Guest, Home, session};
 
 /// Expects room for one client only.
 fn has_room_for_one(home: &Home, guest: &Guest<'_>) -> Result<()> {
-    let pmcd = echo()?;
+    let pmcd = Stub::echo()?;
     let _first = session(home.address(), &pmcd)?;
     ensure!(
         session(home.address(), &pmcd).is_err(),
@@ -19,7 +21,7 @@ fn has_room_for_one(home: &Home, guest: &Guest<'_>) -> Result<()> {
 fn the_usual_file_is_read_if_it_is_there() {
     let home = Home::new().unwrap();
     let guest = home.foreground().up().unwrap();
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let _first = session(home.address(), &pmcd).unwrap();
     let _second = session(home.address(), &pmcd).unwrap();
     drop(guest);

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
-use testbed::{Ending, PATIENCE, eventually, packages};
+use testbed::{Ending, PATIENCE, Stub, eventually, packages};
 
-use crate::home::{Daemon, Guest, Home, answers, echo, mode, owner, round_trip, session};
+use crate::home::{Daemon, Guest, Home, answers, mode, owner, round_trip, session};
 
 /// The user that a daemon runs as when nothing is said.
 fn usual_user() -> Result<User> {
@@ -124,7 +124,7 @@ fn a_second_one_on_the_same_port_fails_and_the_first_serves_on() {
     }
     assert_eq!(home.read("pmproxy.pid"), format!("{}\n", daemon.pid));
     assert!(home.join("pmproxy.socket").exists());
-    session(home.address(), &echo().unwrap()).unwrap();
+    session(home.address(), &Stub::echo().unwrap()).unwrap();
     daemon.terminate().unwrap();
     leaves_only_the_log(&home);
 }
@@ -221,7 +221,7 @@ fn a_signal_at_the_earliest_moment_ends_it_well_too() {
 
 #[test]
 fn sessions_may_go_on_for_a_while_when_it_is_told_to_end() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     // On a machine that is busy for seconds, the while may be over before anything is tried.
     let attempt = || {
@@ -364,7 +364,7 @@ fn a_log_that_cannot_be_made_anew_stays_in_use() {
 
 #[test]
 fn a_hangup_changes_the_limit_on_clients_and_drops_none() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     home.write("pmproxy.conf", "[pmproxy]\nclients.max = 2\n")
         .unwrap();

@@ -393,16 +393,6 @@ pub(crate) fn greets(mut stream: impl Read + Write) -> Result<()> {
     Ok(())
 }
 
-/// A pmcd that sends back what it receives, until the client closes its direction.
-pub(crate) fn echo() -> Result<Stub> {
-    Stub::start(|mut wire, _| {
-        wire.greet_as_pmcd()?;
-        let mut stream: &TcpStream = wire.stream();
-        std::io::copy(&mut &*stream, &mut stream)?;
-        Ok(())
-    })
-}
-
 /// A session through the pmproxy at `address`, past the greeting of the pmcd.
 pub(crate) fn session(address: SocketAddr, pmcd: &Stub) -> Result<Wire> {
     let mut wire = Wire::connect_to(address)?;

@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use pcp_proto::PduHeader;
-use testbed::{Client, Finished};
+use testbed::{Client, Finished, Stub};
 
-use crate::home::{Home, echo, pdu, round_trip, session};
+use crate::home::{Home, pdu, round_trip, session};
 
 fn run(options: &[&str]) -> Result<Finished> {
     let program = env!("CARGO_BIN_EXE_pmproxy");
@@ -81,7 +81,7 @@ fn long_options_do_what_the_short_ones_do() {
     guest
         .says("there.conf: unknown and ignored: colour")
         .unwrap();
-    session(home.address(), &echo().unwrap()).unwrap();
+    session(home.address(), &Stub::echo().unwrap()).unwrap();
     guest.says("Debug: client 127.0.0.1").unwrap();
     let user = home.pmproxy(["--managed", "--username=no-such-user"]);
     assert!(user.fails().unwrap().contains("-U no-such-user"));
@@ -109,7 +109,7 @@ fn options_of_todays_program_are_accepted_and_said_to_have_no_effect() {
 
 #[test]
 fn pdus_up_to_the_limit_pass_and_longer_ones_end_the_session() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     for (options, limit) in [
         (&[][..], 65536),
@@ -132,7 +132,7 @@ fn pdus_up_to_the_limit_pass_and_longer_ones_end_the_session() {
 
 #[test]
 fn clients_are_traced_when_debugging_contexts_and_not_otherwise() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     for options in [
         &["-D", "context"][..],

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use testbed::{Client, PATIENCE, eventually, free_port};
+use testbed::{Client, PATIENCE, Stub, eventually, free_port};
 
-use crate::home::{Guest, Home, answers, echo, greets, mode, needs_root, session};
+use crate::home::{Guest, Home, answers, greets, mode, needs_root, session};
 
 /// What the kernel says of the TCP sockets that listen on a port: queue length and address.
 fn listening(port: u16) -> Result<Vec<(u32, String)>> {
@@ -254,7 +254,7 @@ fn the_queue_of_pending_clients_is_as_long_as_the_variable_says() {
 
 #[test]
 fn the_unix_socket_serves_sessions_to_everyone() {
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
     let socket = home.join("other.socket");
     let cases = [
@@ -350,7 +350,7 @@ fn a_taken_port_leaves_the_others_in_service() {
         .unwrap();
     let row = format!("  err   -1 {} inet   {}", other.port(), other.ip());
     assert!(guest.rows().contains(&row), "{:?}", guest.rows());
-    session(home.address(), &echo().unwrap()).unwrap();
+    session(home.address(), &Stub::echo().unwrap()).unwrap();
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn a_port_below_1024_is_served_after_the_change_of_user() {
     ];
     let guest = home.pmproxy(options).up().unwrap();
     guest.says("user = pcp").unwrap();
-    let pmcd = echo().unwrap();
+    let pmcd = Stub::echo().unwrap();
     let mut wire = session(address, &pmcd).unwrap();
     crate::home::round_trip(&mut wire, 100).unwrap();
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use pcp_proto::PMPROXY_PORT;
 use pcp_proto::greeting::{CLIENT_HELLO, SERVER_HELLO};
-use testbed::{Client, PATIENCE, Pmcd, Scratch, eventually};
+use testbed::{Client, PATIENCE, Pmcd, Scratch, Stub, eventually};
 
-use crate::house::{House, echo, literal, loopbacks, name_of_pmcd, pdu, pminfo, pmproxy, through};
+use crate::house::{House, literal, loopbacks, name_of_pmcd, pdu, pminfo, pmproxy, through};
 
 /// Branches of the name space whose instances do not come and go: some eight hundred metrics.
 const BRANCHES: [&str; 10] = [
@@ -245,7 +245,7 @@ fn hosts_alone_are_enough_with_the_usual_ports() {
 #[test]
 fn the_unix_socket_leads_to_a_pmcd_as_well() {
     let proxy = pmproxy().start().unwrap();
-    let stub = echo().unwrap();
+    let stub = Stub::echo().unwrap();
     let mut stream = UnixStream::connect(proxy.folder().join("pmproxy.sock")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(CLIENT_HELLO).unwrap();

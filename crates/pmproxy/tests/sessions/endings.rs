@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use testbed::{Client, Ending, PATIENCE, Pmcd, Scratch, Stub, Wire, eventually};
 
 use crate::house::{
-    House, echo, expect_greeting, name_of_pmcd, pdu, pminfo, pmproxy, recorder, session, through,
+    House, expect_greeting, name_of_pmcd, pdu, pminfo, pmproxy, recorder, session, through,
 };
 
 /// A session with the house's pmcd, not yet greeted.
@@ -73,7 +73,7 @@ fn clients_that_leave_while_much_is_on_its_way_leave_nothing_behind() {
 #[test]
 fn three_hundred_clients_that_leave_at_once_free_their_pmcds() {
     let house = House::open().unwrap();
-    let stub = echo().unwrap();
+    let stub = Stub::echo().unwrap();
     for round in 1..=2 {
         let guest = || {
             let crowd =
@@ -242,7 +242,7 @@ fn a_pmcd_that_hangs_disturbs_no_client_of_another() {
 #[test]
 fn an_idle_session_outlives_the_connect_timeout() {
     let proxy = pmproxy().env("PMCD_CONNECT_TIMEOUT", "1").start().unwrap();
-    let stub = echo().unwrap();
+    let stub = Stub::echo().unwrap();
     let mut idle = session(&proxy, &stub).unwrap();
     // The end of a client that stalls shows that the time has passed.
     let mut stalled = Wire::connect(proxy.port()).unwrap();

@@ -11,7 +11,7 @@ use pcp_proto::{ErrorPdu, Pdu, Status};
 use socket2::{Domain, Socket, Type};
 use testbed::{Client, Ending, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, Wire};
 
-use crate::house::{House, address_of, echo, name_of_pmcd, pdu, pminfo, pmproxy, through};
+use crate::house::{House, address_of, name_of_pmcd, pdu, pminfo, pmproxy, through};
 
 /// What a client that speaks by itself gets for an answer, and the line of the log about it.
 struct Refusal {
@@ -70,7 +70,7 @@ fn a_name_that_nobody_knows_is_reported_and_leads_nowhere() {
     // Where the name servers are out of reach, the resolver is not to wait for longer than we do.
     let proxy = pmproxy().env("RES_OPTIONS", "timeout:1 attempts:1");
     let proxy = proxy.start().unwrap();
-    let here = echo().unwrap();
+    let here = Stub::echo().unwrap();
     for host in ["no.such.host", "no-such-host.invalid"] {
         let client = pminfo(&format!(
             "{host}:{}@localhost:{}",
@@ -258,7 +258,7 @@ fn a_client_with_several_ports_goes_on_to_the_next() {
 #[test]
 fn the_unspecified_address_reaches_nobody() {
     let proxy = pmproxy().start().unwrap();
-    let here = echo().unwrap();
+    let here = Stub::echo().unwrap();
     let there = Stub::start_on("[::1]:0".parse().unwrap(), |_, _| Ok(()));
     for host in ["0.0.0.0", "[::]", "0"] {
         let client = pminfo(&format!(

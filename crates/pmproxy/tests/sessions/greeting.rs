@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use pcp_proto::greeting::{CLIENT_HELLO, SERVER_HELLO};
 use testbed::{PATIENCE, Pmproxy, Stub, Wire, eventually};
 
-use crate::house::{address_of, echo, expect_greeting, pdu, pmproxy};
+use crate::house::{address_of, expect_greeting, pdu, pmproxy};
 
 /// Sends `pieces` one after the other, each as a segment of its own, and expects the session with
 /// the stub that they ask for; the last PDU in them is to come back.
@@ -25,7 +25,7 @@ fn is_served(proxy: &Pmproxy, pieces: &[&[u8]], pdu: &[u8]) -> Result<()> {
 
 #[test]
 fn it_is_understood_however_it_is_cut_into_segments() {
-    let (proxy, stub) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, stub) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let served = |pieces: &[&[u8]], pdu: &[u8]| {
         is_served(&proxy, pieces, pdu).unwrap_or_else(|error| panic!("{pieces:?}: {error:#}"));
     };
@@ -42,7 +42,7 @@ fn it_is_understood_however_it_is_cut_into_segments() {
 
 #[test]
 fn its_lines_may_end_as_on_other_systems_and_have_more_spaces() {
-    let (proxy, stub) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, stub) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let (pdu, port) = (pdu(64, 1), stub.port());
     for lines in [
         format!("pmproxy-client 1\r\n127.0.0.1 {port}\r\n"),
@@ -58,7 +58,7 @@ fn its_lines_may_end_as_on_other_systems_and_have_more_spaces() {
 
 #[test]
 fn first_pdus_that_come_along_are_passed_on_whole_and_in_order() {
-    let (proxy, stub) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, stub) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     let target = format!("127.0.0.1 {}\n", stub.port());
     let pdus: Vec<u8> = (0..40).flat_map(|fill| pdu(4000, fill)).collect();
     let whole = [CLIENT_HELLO, target.as_bytes(), &pdus].concat();

@@ -77,16 +77,6 @@ pub(crate) fn expect_greeting(wire: &mut Wire) -> Result<()> {
     Ok(())
 }
 
-/// A pmcd that sends back what it receives, until the client closes its direction.
-pub(crate) fn echo() -> Result<Stub> {
-    Stub::start(|mut wire, _| {
-        wire.greet_as_pmcd()?;
-        let mut stream: &std::net::TcpStream = wire.stream();
-        std::io::copy(&mut &*stream, &mut stream)?;
-        Ok(())
-    })
-}
-
 /// A pmcd that says nothing after its greeting, and what it has received from each client by the end
 /// of the client's session.
 pub(crate) fn recorder() -> Result<(Stub, Receiver<Vec<u8>>)> {

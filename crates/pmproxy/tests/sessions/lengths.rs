@@ -8,7 +8,7 @@ use pcp_proto::greeting::CLIENT_HELLO;
 use pcp_proto::{Creds, Features, Pdu, VersionCred};
 use testbed::{PATIENCE, Pmproxy, Stub, Wire};
 
-use crate::house::{House, address_of, echo, pdu, pmproxy, recorder, session};
+use crate::house::{House, address_of, pdu, pmproxy, recorder, session};
 
 /// How bytes are handed to the system.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +188,7 @@ fn tls() -> Vec<u8> {
 
 #[test]
 fn a_secure_channel_that_was_asked_for_passes_untouched() {
-    let (proxy, stub) = (pmproxy().start().unwrap(), echo().unwrap());
+    let (proxy, stub) = (pmproxy().start().unwrap(), Stub::echo().unwrap());
     for features in [
         Features::SECURE,
         Features::SECURE | Features::HIGHRES | Features::CONTAINER,

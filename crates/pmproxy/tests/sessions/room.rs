@@ -4,11 +4,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use pcp_proto::{ErrorPdu, Pdu, Status};
-use testbed::{PATIENCE, Pmproxy, Wire, eventually};
+use testbed::{PATIENCE, Pmproxy, Stub, Wire, eventually};
 
-use crate::house::{
-    House, address_of, echo, expect_greeting, pdu, pminfo, pmproxy, session, through,
-};
+use crate::house::{House, address_of, expect_greeting, pdu, pminfo, pmproxy, session, through};
 
 /// What pminfo says when there are too many clients.
 const TOO_MANY: &str = "PMCD connection limit for this host exceeded";
@@ -99,7 +97,7 @@ fn without_descriptors_it_waits_calmly_and_serves_again() {
 #[test]
 fn without_descriptors_sessions_go_on() {
     let house = House::open().unwrap();
-    let stub = echo().unwrap();
+    let stub = Stub::echo().unwrap();
     house.confine(20).unwrap();
     let mut sessions: Vec<Wire> = (0..10)
         .map(|_| session(&house.proxy, &stub).unwrap())
