@@ -14,6 +14,13 @@ pub trait Payload: Sized {
     /// A [`DecodeError`] that names the field; trailing bytes are left to [`Payload::decode`].
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
+    /// The fields as they go over the wire.
+    fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        self.encode_to(&mut writer);
+        writer.into_bytes()
+    }
+
     /// Reads a whole payload: the fields and nothing more.
     ///
     /// # Errors

@@ -6,5 +6,10 @@
 
 mod clients;
 mod config;
+mod drivers;
+mod frames;
+mod heartbeat;
+mod upstream;
+mod who;
 
 fn main() {}
