@@ -84,8 +84,16 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 pub fn bind(address: &Address, backlog: i32, mode: u32) -> io::Result<Bound> {
     match address {
         Address::Tcp(tcp) => bind_tcp(*tcp, backlog),
-        Address::Unix(path) => bind_unix(path, backlog, mode),
+        Address::Unix(path) => bind_unix(path, backlog, mode, None),
     }
+}
+
+/// Listens on a unix socket that belongs to `group`; the rest is as for [`bind`].
+///
+/// # Errors
+/// As for [`bind`], and when this user may not give files to that group.
+pub fn bind_for_group(path: &Path, backlog: i32, mode: u32, group: u32) -> io::Result<Bound> {
+    bind_unix(path, backlog, mode, Some(group))
 }
 
 fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Bound> {
@@ -109,7 +117,7 @@ fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Bound> {
     })
 }
 
-fn bind_unix(path: &Path, backlog: i32, mode: u32) -> io::Result<Bound> {
+fn bind_unix(path: &Path, backlog: i32, mode: u32, group: Option<u32>) -> io::Result<Bound> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let name = SockAddr::unix(path)?;
     if let Err(error) = socket.bind(&name) {
@@ -124,6 +132,12 @@ fn bind_unix(path: &Path, backlog: i32, mode: u32) -> io::Result<Bound> {
         identity: identity(path)?,
         active: true,
     };
+    // Nobody can connect before it listens.
+    if let Some(group) = group {
+        with_socket_file(path, |opened| {
+            std::os::unix::fs::chown(opened, None, Some(group))
+        })?;
+    }
     set_socket_mode(path, mode)?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
@@ -171,6 +185,13 @@ fn name_of(address: &SockAddr) -> PathBuf {
 /// Sets the permissions of a socket's file, and of nothing else: root may do this in a folder where
 /// others could put a link in its place meanwhile.
 fn set_socket_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let permissions = std::fs::Permissions::from_mode(mode);
+    with_socket_file(path, |opened| std::fs::set_permissions(opened, permissions))
+}
+
+/// Gives `action` a path that names the socket's file that is at `path` now, whatever stands there
+/// afterwards.
+fn with_socket_file(path: &Path, action: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
     use rustix::fs::{Mode, OFlags, open};
     let handle = open(
         path,
@@ -183,9 +204,7 @@ fn set_socket_mode(path: &Path, mode: u32) -> io::Result<()> {
             "the socket's file was replaced by another",
         ));
     }
-    // This names the file that is open, whatever stands at the path by now.
-    let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
-    std::fs::set_permissions(opened, std::fs::Permissions::from_mode(mode))
+    action(&format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// Whether `path` is a unix socket that an earlier process left behind.

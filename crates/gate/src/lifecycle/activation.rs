@@ -43,6 +43,16 @@ pub enum HandoverError {
 /// [`HandoverError`] when there is anything among them that is not a TCP or unix stream socket that
 /// listens.
 pub fn take_sockets() -> Result<Vec<Bound>, HandoverError> {
+    let named = take_named_sockets()?;
+    Ok(named.into_iter().map(|(_, socket)| socket).collect())
+}
+
+/// As [`take_sockets`], with the name of each (`LISTEN_FDNAMES`): that of its socket unit unless
+/// the unit sets another. It is empty where the manager tells none.
+///
+/// # Errors
+/// As for [`take_sockets`].
+pub fn take_named_sockets() -> Result<Vec<(String, Bound)>, HandoverError> {
     let ours = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string());
     let Some(count) = std::env::var_os("LISTEN_FDS").filter(|_| ours) else {
         return Ok(Vec::new());
@@ -51,13 +61,18 @@ pub fn take_sockets() -> Result<Vec<Bound>, HandoverError> {
     if number.is_none_or(|number: usize| number > MOST) {
         return Err(HandoverError::Count(count.to_string_lossy().into()));
     }
+    // Read before the variables are removed.
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names = names.split(':').chain(std::iter::repeat(""));
     let mut sockets = ListenFd::from_env();
     (0..sockets.len())
-        .map(|index| {
-            take(&mut sockets, index).map_err(|error| HandoverError::Unusable {
+        .zip(names)
+        .map(|(index, name)| match take(&mut sockets, index) {
+            Ok(socket) => Ok((name.to_owned(), socket)),
+            Err(error) => Err(HandoverError::Unusable {
                 descriptor: FIRST + index,
                 error,
-            })
+            }),
         })
         .collect()
 }

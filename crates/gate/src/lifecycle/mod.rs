@@ -9,7 +9,7 @@ mod manager;
 mod signals;
 mod user;
 
-pub use activation::{HandoverError, take_sockets};
+pub use activation::{HandoverError, take_named_sockets, take_sockets};
 pub use daemon::{PidFile, Starter};
 pub use folder::append_to;
 pub use log::{Log, date, install_log};
