@@ -111,17 +111,20 @@ impl Header {
 
     /// The whole frame: length, this header and `payload`.
     pub fn frame(&self, payload: &impl Payload) -> Vec<u8> {
+        self.frame_around(&payload.encode())
+    }
+
+    /// The whole frame around a payload that is encoded already.
+    pub fn frame_around(&self, payload: &[u8]) -> Vec<u8> {
         let mut writer = Writer::default();
+        let len = FrameHead::SIZE.saturating_add(payload.len());
         FrameHead {
-            len: 0,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
             header: *self,
         }
         .encode_to(&mut writer);
-        payload.encode_to(&mut writer);
-        let mut frame = writer.into_bytes();
-        let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        frame[..4].copy_from_slice(&len.to_be_bytes());
-        frame
+        writer.fixed(payload);
+        writer.into_bytes()
     }
 }
 

@@ -90,7 +90,7 @@ use std::time::Instant;
 
 use nix::unistd::User;
 
-pub use client::{Client, Identity};
+pub use client::{Client, Clients, Identity};
 pub use denial::Denial;
 pub use explain::Explanation;
 pub use parse::RuleError;

@@ -103,6 +103,16 @@ pub(super) fn parse(action: Action, text: &str) -> Result<Rule, RuleError> {
     })
 }
 
+/// Reads what follows `from`.
+pub(super) fn parse_clients(text: &str) -> Result<Vec<ClientPattern>, RuleError> {
+    let mut tokens = Tokens(tokenize(text)?.into_iter().peekable());
+    let clients = tokens.list(Tokens::client)?;
+    match tokens.0.next() {
+        None => Ok(clients),
+        Some(token) => Err(RuleError::at(token.text(), "a comma before another client")),
+    }
+}
+
 /// Cuts at spaces and commas, which quotes protect.
 fn tokenize(text: &str) -> Result<Vec<Token<'_>>, RuleError> {
     let mut tokens = Vec::new();

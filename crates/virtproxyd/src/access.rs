@@ -1,0 +1,251 @@
+//! Who may open which URI: the rules of `uri_access`.
+//!
+//! Each is `allow` or `deny`, then any of `read-only`, `from CLIENTS` and `to URIS`, in this order.
+//! The first rule that is about client and URI decides; where there are rules and none is about
+//! them, the client is refused. Clients are written as in [`gate::policy`]; the names of a
+//! certificate are its distinguished name. In URIs `*` stands for any characters.
+
+use gate::policy::{Client, Clients, Identity as Names};
+use gate::stream::Peer;
+use virt_proto::{Identity, RemoteError};
+
+use crate::wildcard::matches;
+
+/// All rules in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UriAccess(Vec<Rule>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    verdict: Verdict,
+    /// `None` for everyone.
+    clients: Option<Clients>,
+    /// Empty for all URIs.
+    uris: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Deny,
+    Allow(Grant),
+}
+
+/// What a client may do with a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// Whether it may only look.
+    pub(crate) read_only: bool,
+}
+
+impl UriAccess {
+    /// Reads all rules. Users are looked up now.
+    pub(crate) fn parse(rules: &[String]) -> Result<UriAccess, String> {
+        let numbered = rules.iter().enumerate();
+        let rules: Result<_, _> = numbered
+            .map(|(index, text)| {
+                parse(text).map_err(|error| {
+                    let number = index + 1;
+                    format!("uri_access: rule {number} ({text:?}): {error}")
+                })
+            })
+            .collect();
+        rules.map(UriAccess)
+    }
+
+    /// What `client` may do with `uri`.
+    pub(crate) fn judge(
+        &self,
+        peer: Peer,
+        identity: &Identity,
+        uri: &str,
+    ) -> Result<Grant, RemoteError> {
+        if self.0.is_empty() {
+            return Ok(Grant { read_only: false });
+        }
+        let names = |name: &Option<String>| match name {
+            Some(name) => Names::Known(vec![name.clone()]),
+            None => Names::Absent,
+        };
+        let client = Client {
+            peer,
+            certificate: names(&identity.x509_distinguished_name),
+            sasl: names(&identity.sasl_user_name),
+        };
+        let verdict = self.0.iter().find(|rule| rule.is_about(&client, uri));
+        match verdict.map(|rule| rule.verdict) {
+            Some(Verdict::Allow(grant)) => Ok(grant),
+            Some(Verdict::Deny) | None => Err(RemoteError::access_denied(&format!(
+                "virtproxyd's uri_access does not let this client open {uri}"
+            ))),
+        }
+    }
+}
+
+impl Rule {
+    fn is_about(&self, client: &Client, uri: &str) -> bool {
+        let any_client = self.clients.as_ref().is_none_or(|clients| clients.include(client));
+        let any_uri = self.uris.is_empty() || self.uris.iter().any(|pattern| matches(pattern, uri));
+        any_client && any_uri
+    }
+}
+
+fn parse(text: &str) -> Result<Rule, String> {
+    let (action, rest) = first_word(text);
+    let (second, after) = first_word(rest);
+    let (read_only, rest) = match second {
+        "read-only" => (true, after),
+        _ => (false, rest),
+    };
+    let verdict = match (action, read_only) {
+        ("allow", read_only) => Verdict::Allow(Grant { read_only }),
+        ("deny", false) => Verdict::Deny,
+        ("deny", true) => return Err("what is denied cannot be read-only".into()),
+        _ => return Err(format!("it begins with {action:?}, expected allow or deny")),
+    };
+    let (clients, uris) = split_at_to(rest);
+    let clients = match first_word(clients) {
+        ("", _) => None,
+        ("from", list) => Some(Clients::parse(list)?),
+        (other, _) => return Err(format!("found {other:?}, expected from, to or read-only")),
+    };
+    let uris = match uris {
+        None => Vec::new(),
+        Some(list) => list
+            .split(',')
+            .map(|uri| match uri.trim() {
+                "" => Err("a URI is missing after to".to_owned()),
+                uri if uri.contains(char::is_whitespace) => {
+                    Err(format!("{uri:?} is no URI: expected a comma between URIs"))
+                }
+                uri => Ok(uri.to_owned()),
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(Rule {
+        verdict,
+        clients,
+        uris,
+    })
+}
+
+fn first_word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(char::is_whitespace)
+        .map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+}
+
+/// Cuts at the word `to`, unless it stands in quotes.
+fn split_at_to(text: &str) -> (&str, Option<&str>) {
+    let mut quoted = false;
+    let mut begins = true;
+    for (at, letter) in text.char_indices() {
+        let rest = &text[at..];
+        if begins && !quoted && first_word(rest).0 == "to" {
+            return (&text[..at], Some(&rest[2..]));
+        }
+        quoted ^= letter == '"';
+        begins = letter.is_whitespace();
+    }
+    (text, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use virt_proto::ErrorNumber;
+
+    fn rules(texts: &[&str]) -> Result<UriAccess, String> {
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        UriAccess::parse(&texts)
+    }
+
+    const ROOT: Peer = Peer::Unix {
+        uid: 0,
+        pid: Some(1),
+    };
+
+    fn nobody() -> Peer {
+        Peer::Unix {
+            uid: 65534,
+            pid: None,
+        }
+    }
+
+    /// `rw`, `ro` or `-`.
+    fn verdict(access: &UriAccess, peer: Peer, identity: &Identity, uri: &str) -> &'static str {
+        match access.judge(peer, identity, uri) {
+            Ok(Grant { read_only: true }) => "ro",
+            Ok(Grant { read_only: false }) => "rw",
+            Err(error) => {
+                assert_eq!(error.number, ErrorNumber::ACCESS_DENIED);
+                assert!(error.to_string().contains(uri), "{error}");
+                "-"
+            }
+        }
+    }
+
+    #[test]
+    fn without_rules_everyone_may_open_everything() {
+        let access = rules(&[]).unwrap();
+        let identity = Identity::default();
+        assert_eq!(verdict(&access, nobody(), &identity, "qemu:///system"), "rw");
+    }
+
+    #[test]
+    fn the_first_rule_about_client_and_uri_decides_and_the_rest_is_refused() {
+        let access = rules(&[
+            "deny from uid 65534 to test:///secret*",
+            "allow from user root",
+            "allow read-only from local to test:///*, network:///system",
+            r#"allow from cert "CN=to be,O=Ops", sasl *@OPS to qemu:///system"#,
+        ])
+        .unwrap();
+        let unknown = Identity::default();
+        let certified = Identity {
+            x509_distinguished_name: Some("CN=to be,O=Ops".into()),
+            ..Identity::default()
+        };
+        let sasl = Identity {
+            sasl_user_name: Some("eve@OPS".into()),
+            ..Identity::default()
+        };
+        let remote = Peer::Tcp("10.0.0.1:5".parse().unwrap());
+        let table = [
+            (ROOT, &unknown, "qemu:///system", "rw"),
+            (ROOT, &unknown, "test:///secret", "rw"),
+            (nobody(), &unknown, "test:///secret/1", "-"),
+            (nobody(), &unknown, "test:///default", "ro"),
+            (nobody(), &unknown, "network:///system", "ro"),
+            (nobody(), &unknown, "qemu:///system", "-"),
+            (remote, &unknown, "qemu:///system", "-"),
+            (remote, &certified, "qemu:///system", "rw"),
+            (remote, &certified, "qemu:///session", "-"),
+            (remote, &sasl, "qemu:///system", "rw"),
+        ];
+        for (peer, identity, uri, expected) in table {
+            let found = verdict(&access, peer, identity, uri);
+            assert_eq!(found, expected, "{peer} {identity:?} {uri}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_makes_no_sense_is_named() {
+        let table = [
+            ("", "expected allow or deny"),
+            ("permit from any", r#"begins with "permit""#),
+            ("deny read-only", "cannot be read-only"),
+            ("allow qemu:///system", r#"found "qemu:///system""#),
+            ("allow to", "a URI is missing"),
+            ("allow to a, ,b", "a URI is missing"),
+            ("allow to a b", "expected a comma"),
+            ("allow from", "the end of the rule"),
+            ("allow from user nobody-of-this-name", "there is no user"),
+            ("allow from any any", "a comma before another client"),
+        ];
+        for (rule, expected) in table {
+            let error = rules(&["allow from any", rule]).unwrap_err();
+            let named = error.starts_with(&format!("uri_access: rule 2 ({rule:?}): "));
+            assert!(named && error.contains(expected), "{rule}: {error}");
+        }
+    }
+}

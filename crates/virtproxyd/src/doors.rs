@@ -1,0 +1,234 @@
+//! The sockets on which clients come in: opened here, or handed over by the service manager.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use gate::lifecycle::take_named_sockets;
+use gate::listen::{Address, Bound, bind, bind_for_group};
+use nix::unistd::Group;
+
+use crate::clients::Transport;
+use crate::config::{Limits, Listening};
+use crate::session::Door;
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Clients of the modular daemons.
+    Clients(Door),
+    /// Administrators of virtproxyd itself.
+    Admin,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) struct OpenDoor {
+    pub(crate) purpose: Purpose,
+    pub(crate) socket: Bound,
+}
+
+/// Where unix sockets are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnixSockets {
+    pub(crate) read_write: PathBuf,
+    /// A single user has none.
+    pub(crate) read_only: Option<PathBuf>,
+    pub(crate) admin: PathBuf,
+}
+
+const UNIX: Purpose = Purpose::Clients(Door {
+    transport: Transport::Unix,
+    read_only: false,
+});
+const UNIX_READ_ONLY: Purpose = Purpose::Clients(Door {
+    transport: Transport::Unix,
+    read_only: true,
+});
+const TCP: Purpose = Purpose::Clients(Door {
+    transport: Transport::Tcp,
+    read_only: false,
+});
+const TLS: Purpose = Purpose::Clients(Door {
+    transport: Transport::Tls,
+    read_only: false,
+});
+
+impl OpenDoor {
+    /// What it is and where, for the log.
+    pub(crate) fn describe(&self) -> String {
+        let kind = match self.purpose {
+            UNIX => "clients",
+            UNIX_READ_ONLY => "read-only clients",
+            TCP => "TCP clients",
+            TLS => "TLS clients",
+            Purpose::Clients(_) => "clients",
+            Purpose::Admin => "administrators",
+        };
+        format!("{} for {kind}", self.socket.address())
+    }
+}
+
+/// The sockets that the service manager has handed over; none if it has none. Its unit files name
+/// them as libvirt's do; a socket without such a name is known by its path or port.
+pub(crate) fn handed_over(sockets: &UnixSockets, listening: &Listening) -> Result<Vec<OpenDoor>> {
+    let given = take_named_sockets().map_err(anyhow::Error::msg)?;
+    given
+        .into_iter()
+        .map(|(name, socket)| {
+            let by_name = purpose_by_name(&name);
+            let purpose = by_name.or_else(|| by_address(socket.address(), sockets, listening));
+            match purpose {
+                Some(purpose) => Ok(OpenDoor { purpose, socket }),
+                None => bail!(
+                    "the service manager handed over the socket {} under the name {name:?}, which \
+                     is none of virtproxyd.socket, virtproxyd-ro.socket, virtproxyd-admin.socket, \
+                     virtproxyd-tcp.socket and virtproxyd-tls.socket",
+                    socket.address()
+                ),
+            }
+        })
+        .collect()
+}
+
+fn purpose_by_name(name: &str) -> Option<Purpose> {
+    Some(match name {
+        "virtproxyd.socket" => UNIX,
+        "virtproxyd-ro.socket" => UNIX_READ_ONLY,
+        "virtproxyd-admin.socket" => Purpose::Admin,
+        "virtproxyd-tcp.socket" => TCP,
+        "virtproxyd-tls.socket" => TLS,
+        _ => return None,
+    })
+}
+
+fn by_address(
+    address: &Address,
+    sockets: &UnixSockets,
+    listening: &Listening,
+) -> Option<Purpose> {
+    match address {
+        Address::Unix(path) if *path == sockets.read_write => Some(UNIX),
+        Address::Unix(path) if Some(path) == sockets.read_only.as_ref() => Some(UNIX_READ_ONLY),
+        Address::Unix(path) if *path == sockets.admin => Some(Purpose::Admin),
+        Address::Tcp(tcp) if tcp.port() == listening.tls_port => Some(TLS),
+        Address::Tcp(tcp) if tcp.port() == listening.tcp_port => Some(TCP),
+        _ => None,
+    }
+}
+
+/// Opens all sockets that the configuration wants.
+pub(crate) fn open(
+    sockets: &UnixSockets,
+    listening: &Listening,
+    limits: &Limits,
+) -> Result<Vec<OpenDoor>> {
+    let unix = UnixMaker {
+        group: find_group(listening.unix_group.as_deref())?,
+    };
+    let backlog = limits.queued_clients;
+    let mut doors = vec![unix.make(
+        UNIX,
+        &sockets.read_write,
+        listening.unix_rw_mode,
+        backlog,
+    )?];
+    if let Some(path) = &sockets.read_only {
+        doors.push(unix.make(UNIX_READ_ONLY, path, listening.unix_ro_mode, backlog)?);
+    }
+    let admin_backlog = limits.admin_queued_clients;
+    let mode = listening.unix_admin_mode;
+    doors.push(unix.make(Purpose::Admin, &sockets.admin, mode, admin_backlog)?);
+    if listening.tcp {
+        doors.extend(open_port(TCP, listening, listening.tcp_port, backlog)?);
+    }
+    if listening.tls {
+        doors.extend(open_port(TLS, listening, listening.tls_port, backlog)?);
+    }
+    Ok(doors)
+}
+
+fn find_group(name: Option<&str>) -> Result<Option<u32>> {
+    let Some(name) = name else { return Ok(None) };
+    let group = Group::from_name(name)
+        .with_context(|| format!("unix_sock_group: cannot look up the group {name:?}"))?;
+    match group {
+        Some(group) => Ok(Some(group.gid.as_raw())),
+        None => bail!("unix_sock_group: there is no group {name:?}"),
+    }
+}
+
+struct UnixMaker {
+    group: Option<u32>,
+}
+
+impl UnixMaker {
+    fn make(&self, purpose: Purpose, path: &Path, mode: u32, backlog: i32) -> Result<OpenDoor> {
+        // Administrators are told apart by who they are, not by a group.
+        let socket = match self.group.filter(|_| purpose != Purpose::Admin) {
+            Some(group) => bind_for_group(path, backlog, mode, group),
+            None => bind(&Address::Unix(path.into()), backlog, mode),
+        };
+        let socket = socket.map_err(|error| explain(&error, &path.display().to_string()))?;
+        Ok(OpenDoor { purpose, socket })
+    }
+}
+
+/// A port on all addresses that `listen_addr` stands for.
+fn open_port(
+    purpose: Purpose,
+    listening: &Listening,
+    port: u16,
+    backlog: i32,
+) -> Result<Vec<OpenDoor>> {
+    let Some(name) = &listening.address else {
+        return open_everywhere(purpose, port, backlog);
+    };
+    let addresses = (name.as_str(), port).to_socket_addrs();
+    let addresses = addresses.map_err(|error| {
+        let error = gate::describe(&error);
+        anyhow::anyhow!("listen_addr: cannot resolve {name:?}: {error}")
+    })?;
+    let mut doors: Vec<OpenDoor> = Vec::new();
+    for address in addresses {
+        let socket = bind_tcp(address, backlog)?;
+        doors.push(OpenDoor { purpose, socket });
+    }
+    if doors.is_empty() {
+        bail!("listen_addr: {name:?} has no address");
+    }
+    Ok(doors)
+}
+
+/// Hosts may lack one of the families.
+fn open_everywhere(purpose: Purpose, port: u16, backlog: i32) -> Result<Vec<OpenDoor>> {
+    let v4 = bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
+    let v6 = bind(&Address::Tcp((Ipv6Addr::UNSPECIFIED, port).into()), backlog, 0);
+    let mut sockets = Vec::new();
+    match (v4, v6) {
+        (Ok(v4), Ok(v6)) => sockets.extend([v4, v6]),
+        (Ok(v4), Err(error)) if error.kind() != io::ErrorKind::AddrInUse => sockets.push(v4),
+        (Err(_), Ok(v6)) => sockets.push(v6),
+        (Err(error), Err(_)) => return Err(error),
+        (Ok(_), Err(error)) => return Err(explain(&error, &format!("[::]:{port}"))),
+    }
+    let doors = sockets.into_iter();
+    Ok(doors.map(|socket| OpenDoor { purpose, socket }).collect())
+}
+
+fn bind_tcp(address: SocketAddr, backlog: i32) -> Result<Bound> {
+    bind(&Address::Tcp(address), backlog, 0)
+        .map_err(|error| explain(&error, &address.to_string()))
+}
+
+fn explain(error: &io::Error, place: &str) -> anyhow::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => " (is another virtproxyd or libvirtd running?)",
+        io::ErrorKind::PermissionDenied => " (root and ports above 1023 may)",
+        io::ErrorKind::NotFound => " (its folder is missing)",
+        _ => "",
+    };
+    let error = gate::describe(error);
+    anyhow::anyhow!("cannot listen on {place}: {error}{hint}")
+}

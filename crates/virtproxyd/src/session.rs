@@ -1,0 +1,292 @@
+//! One client, from its connection to the hand-over of its session to the relay, and what all
+//! sessions share.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use gate::relay::{End, Handover, Leg, Relay, Summary};
+use gate::stream::{Peer, Stream};
+use gate::throttle::Throttle;
+use gate::tls::Link;
+use tokio::time::timeout;
+use virt_proto::Identity;
+
+use crate::access::UriAccess;
+use crate::auth::{AuthSettings, Authentication};
+use crate::certificates::{self, Certificates};
+use crate::clients::{About, Clients, Presence, Transport};
+use crate::config::{Config, Method};
+use crate::conversation::{Conversation, Goodbye, Ready};
+use crate::drivers::Drivers;
+use crate::inspector::{Fault, RpcInspector};
+use crate::who::{Describe, UnixPeer, address};
+
+/// How long a client may take for the handshake of TLS.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The relay as this daemon uses it.
+pub(crate) type RpcRelay = Relay<RpcInspector, Ticket>;
+
+/// Where a client came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) transport: Transport,
+    pub(crate) read_only: bool,
+}
+
+/// What the relay keeps of a session for its end.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    presence: Presence,
+    who: String,
+    uri: String,
+}
+
+impl Ticket {
+    /// The client's number.
+    pub(crate) fn client(&self) -> u64 {
+        self.presence.id()
+    }
+}
+
+/// What a reload may change; a session keeps to what it began with.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) config: Config,
+    pub(crate) drivers: Drivers,
+    pub(crate) access: UriAccess,
+    pub(crate) auth: Arc<AuthSettings>,
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) certificates: Certificates,
+    pub(crate) throttle: Throttle,
+    live: RwLock<Arc<Live>>,
+}
+
+/// What is known of a client from its connection.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) door: Door,
+    pub(crate) peer: Peer,
+    pub(crate) unix: Option<UnixPeer>,
+}
+
+impl Shared {
+    pub(crate) fn new(clients: Arc<Clients>, certificates: Certificates, live: Live) -> Shared {
+        Shared {
+            clients,
+            certificates,
+            throttle: Throttle::default(),
+            live: RwLock::new(Arc::new(live)),
+        }
+    }
+
+    /// The settings for a client that comes now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&live)
+    }
+
+    /// Puts other settings in force for those who come after.
+    pub(crate) fn replace(&self, live: Live) {
+        let mut current = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(live);
+    }
+
+    /// Serves a client until its session is handed over or it is gone.
+    pub(crate) async fn serve(&self, relay: &RpcRelay, stream: Stream, peer: Peer, door: Door) {
+        let unix = match UnixPeer::of(&stream) {
+            Ok(unix) => unix,
+            Err(error) => {
+                let error = gate::describe(&error);
+                self.warn(|| format!("cannot tell who a client is, it is not served: {error}"));
+                return;
+            }
+        };
+        let caller = Caller { door, peer, unix };
+        let live = self.live();
+        let Ok(presence) = self.clients.enter(caller.about(&live)) else {
+            self.warn(|| format!("client {peer} is not served: there are too many clients"));
+            return;
+        };
+        let id = presence.id();
+        tracing::debug!("client {id} connected: {peer}");
+        let served = {
+            let served = self.admit(&caller, &live, &presence, Link::Plain(stream));
+            tokio::pin!(served);
+            tokio::select! {
+                served = &mut served => served,
+                () = presence.dismissed() => Err(Goodbye::Dismissed),
+            }
+        };
+        let identity = presence.about().identity;
+        let who = format!("client {id} ({})", Describe(peer, &identity));
+        match served {
+            Ok(ready) => self.hand_over(relay, &caller, &live, presence, who, ready),
+            Err(goodbye) => self.note_goodbye(&who, &goodbye),
+        }
+    }
+
+    /// Does everything until the client has a daemon.
+    async fn admit(
+        &self,
+        caller: &Caller,
+        live: &Arc<Live>,
+        presence: &Presence,
+        mut link: Link,
+    ) -> Result<Ready, Goodbye> {
+        if let Some(unix) = caller.unix {
+            let identity = tokio::task::spawn_blocking(move || unix.identity()).await;
+            let identity = identity.map_err(|_| Goodbye::Failed("cannot look up users".into()))?;
+            presence.update(|about| about.identity = identity);
+        }
+        if caller.door.transport == Transport::Tls {
+            let opening = certificates::open_channel(&mut link, &self.certificates);
+            let opened = timeout(HANDSHAKE_LIMIT, opening).await;
+            let name = opened
+                .map_err(|_| Goodbye::Stalled(HANDSHAKE_LIMIT))?
+                .map_err(|error| Goodbye::Failed(error.to_string()))?;
+            presence.update(|about| about.identity.x509_distinguished_name = name);
+            if live.config.auth.tls == Method::None {
+                presence.update(|about| about.authenticated = true);
+            }
+        }
+        let auth = Authentication::new(caller, live, &link)?;
+        Conversation::new(self, caller, live, presence, link, auth)
+            .run()
+            .await
+    }
+
+    fn hand_over(
+        &self,
+        relay: &RpcRelay,
+        caller: &Caller,
+        live: &Live,
+        presence: Presence,
+        who: String,
+        ready: Ready,
+    ) {
+        let most = live.config.limits.client_requests;
+        let passes_descriptors = caller.door.transport == Transport::Unix;
+        let inspector = RpcInspector::new(most, passes_descriptors, ready.heartbeat);
+        let legs = leg(ready.client).and_then(|client| Ok((client, leg(Link::Plain(ready.daemon))?)));
+        let (client, server) = match legs {
+            Ok(legs) => legs,
+            Err(error) => {
+                let error = gate::describe(&error);
+                tracing::error!("{who}: the session cannot be relayed: {error}");
+                return;
+            }
+        };
+        let handover = Handover {
+            client,
+            server,
+            early: ready.early,
+            inspector,
+            tag: Ticket {
+                presence,
+                who,
+                uri: ready.uri,
+            },
+        };
+        if relay.hand_over(handover).is_err() {
+            tracing::debug!("a session ended at once: virtproxyd is shutting down");
+        }
+    }
+
+    fn note_goodbye(&self, who: &str, goodbye: &Goodbye) {
+        if goodbye.is_noteworthy() {
+            self.warn(|| format!("{who} is disconnected: {goodbye}"));
+        } else {
+            tracing::debug!("{who} is gone: {goodbye}");
+        }
+    }
+
+    /// Warns, unless clients have provoked too many warnings of late.
+    pub(crate) fn warn(&self, message: impl FnOnce() -> String) {
+        let Some(left_out) = self.throttle.admit() else {
+            return;
+        };
+        let message = message();
+        if left_out == 0 {
+            tracing::warn!("{message}");
+        } else {
+            tracing::warn!("{message} ({left_out} such messages before were left out)");
+        }
+    }
+
+    /// Takes note of how a session ended; runs in a thread of the relay.
+    fn ended(&self, ticket: &Ticket, summary: &Summary<Fault>) {
+        let Ticket { who, uri, .. } = ticket;
+        match &summary.end {
+            End::Refused(_, _) => {
+                self.warn(|| format!("{who} of {uri} is disconnected: {}", tell(&summary.end)));
+            }
+            end => tracing::info!(
+                "{who} of {uri} ended: {}; {} bytes to the daemon, {} bytes to the client, {:.3} s",
+                tell(end),
+                summary.to_server,
+                summary.to_client,
+                summary.lasted.as_secs_f64()
+            ),
+        }
+    }
+}
+
+/// A way for the relay's threads to reach what all sessions share.
+pub(crate) fn on_end(shared: &Arc<Shared>) -> impl Fn(Ticket, Summary<Fault>) + Clone + use<> {
+    let shared = Arc::clone(shared);
+    move |ticket, summary| shared.ended(&ticket, &summary)
+}
+
+impl Caller {
+    fn about(&self, live: &Live) -> About {
+        let auth = &live.config.auth;
+        let method = match (self.door.transport, self.door.read_only) {
+            (Transport::Unix, true) => auth.unix_ro,
+            (Transport::Unix, false) => auth.unix_rw,
+            (Transport::Tcp, _) => auth.tcp,
+            (Transport::Tls, _) => auth.tls,
+        };
+        About {
+            transport: self.door.transport,
+            connected: SystemTime::now(),
+            read_only: self.door.read_only,
+            address: address(self.peer),
+            identity: Identity {
+                unix_user_id: self.unix.map(|unix| unix.uid.into()),
+                unix_group_id: self.unix.map(|unix| unix.gid.into()),
+                ..Identity::default()
+            },
+            // Before its handshake, nobody is let in by TLS.
+            authenticated: method == Method::None && self.door.transport != Transport::Tls,
+        }
+    }
+}
+
+/// An end of a session for the relay; unix sockets pass descriptors.
+fn leg(link: Link) -> io::Result<Leg> {
+    match link {
+        Link::Plain(stream @ Stream::Unix(_)) => Ok(Leg::passing(stream.into_fd()?)),
+        other => other.into_leg(),
+    }
+}
+
+fn tell(end: &End<Fault>) -> String {
+    match end {
+        End::Closed(side) => format!("the {side} closed the connection"),
+        End::Failed(side, error) => {
+            format!("the {side}'s connection failed: {}", gate::describe(error))
+        }
+        End::Refused(side, fault) => format!("the {side} broke the protocol: {fault}"),
+        End::Abandoned(side) => format!("the {side} closed, and the other side fell silent"),
+        End::Dismissed => "it was told to go".into(),
+        End::Shutdown => "virtproxyd shut down".into(),
+    }
+}
