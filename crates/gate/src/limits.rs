@@ -138,14 +138,30 @@ pub async fn accept<S>(listener: &Listener, admission: &Admission, serve: S)
 where
     S: Fn(Stream, Peer, Option<Place>),
 {
+    let always = || std::future::ready(());
+    accept_with_room(listener, always, |stream, peer| {
+        serve(stream, peer, admission.enter());
+    })
+    .await;
+}
+
+/// As [`accept`], for daemons that count their clients themselves: before each connection `room` is
+/// awaited, and meanwhile the connections wait in the queue.
+pub async fn accept_with_room<R, F, S>(listener: &Listener, room: R, serve: S)
+where
+    R: Fn() -> F,
+    F: Future<Output = ()>,
+    S: Fn(Stream, Peer),
+{
     let mut exhausted = false;
     loop {
+        room().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
                 if std::mem::take(&mut exhausted) {
                     tracing::info!("accepting on {} again", listener.address());
                 }
-                serve(stream, peer, admission.enter());
+                serve(stream, peer);
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {
