@@ -309,12 +309,14 @@ impl<'a> Conversation<'a> {
         } else {
             flags
         };
-        let socket = drivers.choose(Some(&choice.uri), read_only(flags))?.socket;
+        // A grant may have made it read-only just now.
+        let choice = drivers.choose(Some(&choice.uri), read_only(flags))?;
         Ok(Request {
-            socket,
+            socket: choice.socket,
             uri: choice.uri,
             flags,
             identity,
+            program: choice.program,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::autostart;
 use virt_proto::{ErrorDomain, ErrorNumber, RemoteError};
 
 /// Longer schemes are no driver's.
@@ -30,6 +31,8 @@ pub(crate) struct Drivers {
 pub(crate) struct Choice {
     pub(crate) uri: String,
     pub(crate) socket: PathBuf,
+    /// The program to start where nobody listens.
+    pub(crate) program: Option<PathBuf>,
 }
 
 impl Drivers {
@@ -41,10 +44,14 @@ impl Drivers {
     ) -> Result<Choice, RemoteError> {
         match name {
             None | Some("") => self.probe(read_only),
-            Some(uri) => Ok(Choice {
-                uri: uri.into(),
-                socket: self.socket(&scheme(uri)?, read_only),
-            }),
+            Some(uri) => {
+                let scheme = scheme(uri)?;
+                Ok(Choice {
+                    uri: uri.into(),
+                    socket: self.socket(&scheme, read_only),
+                    program: self.program(&scheme),
+                })
+            }
         }
     }
 
@@ -54,12 +61,12 @@ impl Drivers {
         } else {
             (&PROBED[..], "system")
         };
-        for driver in drivers {
-            let socket = self.socket(driver, read_only);
-            if socket.exists() {
-                let uri = format!("{driver}:///{kind}");
-                return Ok(Choice { uri, socket });
-            }
+        let chosen = drivers
+            .iter()
+            .find(|driver| self.socket(driver, read_only).exists())
+            .or_else(|| drivers.iter().find(|driver| self.program(driver).is_some()));
+        if let Some(driver) = chosen {
+            return self.choose(Some(&format!("{driver}:///{kind}")), read_only);
         }
         let folder = self.folder.display();
         let sockets = drivers.join(", ");
@@ -68,6 +75,10 @@ impl Drivers {
             ErrorDomain::NONE,
             &format!("an empty URI: no daemon of {sockets} has a socket in {folder}"),
         ))
+    }
+
+    fn program(&self, scheme: &str) -> Option<PathBuf> {
+        self.for_user.then(|| autostart::find(scheme)).flatten()
     }
 
     fn socket(&self, scheme: &str, read_only: bool) -> PathBuf {

@@ -13,6 +13,7 @@ use virt_proto::{
     OpenFlags, Payload, Program, RemoteError, Serial, SetIdentity, Status, keepalive,
 };
 
+use crate::autostart;
 use crate::frames::{Frame, FrameError, FrameReader};
 
 /// How long a daemon may take until it has answered everything: one that systemd only now starts
@@ -29,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) uri: String,
     pub(crate) flags: OpenFlags,
     pub(crate) identity: Identity,
+    /// The program to start where nobody listens.
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// A daemon that has opened a driver.
@@ -93,7 +96,12 @@ pub(crate) async fn open(request: Request) -> Result<Opened, OpenError> {
 }
 
 async fn try_to_open(request: Request) -> Result<Opened, OpenError> {
-    let stream = connect(&request.socket).await;
+    let mut stream = connect(&request.socket).await;
+    if let (Err(error), Some(program)) = (&stream, &request.program)
+        && autostart::would_help(error)
+    {
+        stream = autostart::connect(program, &request.socket).await;
+    }
     let stream = stream.map_err(|error| OpenError::Unreachable {
         path: request.socket.clone(),
         error,
