@@ -10,6 +10,8 @@ mod config;
 mod drivers;
 mod frames;
 mod heartbeat;
+mod options;
+mod paths;
 mod upstream;
 mod who;
 
