@@ -1,11 +1,14 @@
-//! What the calls of the remote program that a proxy makes or answers have in common.
+//! What the calls that a proxy makes or answers have in common.
 
 use crate::frame::{Header, Serial};
 use crate::program::{Procedure, Program};
 use crate::xdr::Payload;
 
-/// The arguments of a call of [`Program::REMOTE`].
+/// The arguments of a call, of [`Program::REMOTE`] unless it says otherwise.
 pub trait Call: Payload {
+    /// The program.
+    const PROGRAM: Program = Program::REMOTE;
+
     /// The procedure.
     const PROCEDURE: Procedure;
 
@@ -14,7 +17,7 @@ pub trait Call: Payload {
 
     /// The header of this call.
     fn header(serial: Serial) -> Header {
-        Header::call(Program::REMOTE, Self::PROCEDURE, serial)
+        Header::call(Self::PROGRAM, Self::PROCEDURE, serial)
     }
 
     /// The whole frame that makes this call.

@@ -135,6 +135,17 @@ impl RemoteError {
         RemoteError::internal("connection already open")
     }
 
+    /// A call has flags that are not defined for it; libvirt names its own function.
+    pub fn unsupported_flags(flags: u32, function: &str) -> RemoteError {
+        let message = format!("unsupported flags (0x{flags:x}) in function {function}");
+        RemoteError {
+            message: Some(message),
+            texts: [Some(function.to_owned()), Some("flags".to_owned()), None],
+            ints: [0, 0],
+            ..RemoteError::new(ErrorNumber::INVALID_ARG, ErrorDomain::ADMIN, "")
+        }
+    }
+
     /// There is no driver for a URI.
     pub fn no_driver(uri: &str) -> RemoteError {
         RemoteError::new(ErrorNumber::NO_CONNECT, ErrorDomain::NONE, uri)

@@ -23,12 +23,18 @@ named!(ErrorNumber {
     RPC = 39, "RPC";
     /// The client is not who it says, or did not say.
     AUTH_FAILED = 45, "AUTH_FAILED";
+    /// There is no such argument here.
+    ARGUMENT_UNSUPPORTED = 74, "ARGUMENT_UNSUPPORTED";
     /// The user gave the authentication up.
     AUTH_CANCELLED = 79, "AUTH_CANCELLED";
     /// Nothing may be done so, by this client.
     ACCESS_DENIED = 88, "ACCESS_DENIED";
     /// Nobody is there to ask the user.
     AUTH_UNAVAILABLE = 94, "AUTH_UNAVAILABLE";
+    /// The daemon has no such server.
+    NO_SERVER = 95, "NO_SERVER";
+    /// The server has no such client.
+    NO_CLIENT = 96, "NO_CLIENT";
 });
 
 impl ErrorNumber {
@@ -44,9 +50,12 @@ impl ErrorNumber {
             ErrorNumber::INVALID_ARG => "invalid argument: %s",
             ErrorNumber::OPERATION_DENIED => "operation forbidden: %s",
             ErrorNumber::AUTH_FAILED => "authentication failed: %s",
+            ErrorNumber::ARGUMENT_UNSUPPORTED => "argument unsupported: %s",
             ErrorNumber::AUTH_CANCELLED => "authentication cancelled: %s",
             ErrorNumber::ACCESS_DENIED => "access denied: %s",
             ErrorNumber::AUTH_UNAVAILABLE => "authentication unavailable: %s",
+            ErrorNumber::NO_SERVER => "Server not found: %s",
+            ErrorNumber::NO_CLIENT => "Client not found: %s",
             _ => "%s",
         }
     }

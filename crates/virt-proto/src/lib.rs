@@ -25,16 +25,18 @@
 //! | CONNECT_GET_URI | [`GetUri`] | [`Uri`] |
 //! | CONNECT_CLOSE | [`Close`] | nothing |
 //!
-//! The frames of the [`keepalive`] program carry nothing.
+//! The calls of the [`admin`] program, by which the daemon itself is looked at and changed, are in a
+//! module of their own. The frames of the [`keepalive`] program carry nothing.
 //!
 //! Layouts and numbers are facts of libvirt's protocol files (`virnetprotocol.x`,
-//! `remote_protocol.x`, `virkeepaliveprotocol.x`), of its public headers, and of the traffic of a
+//! `remote_protocol.x`, `admin_protocol.x`, `virkeepaliveprotocol.x`), of its public headers, and of the traffic of a
 //! real libvirtd 9.0. The encoding is XDR (RFC 4506). [`xdr`] has it in its own few lines: the
 //! crates for it are no longer worked on (xdr-codec), under the GPL (serde-xdr), or make code from
 //! protocol files (fastxdr), and libvirt's would have to be copied for that.
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod auth;
 mod call;
 mod connect;

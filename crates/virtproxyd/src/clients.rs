@@ -1,12 +1,17 @@
 //! The clients that are there now: how many there may be, who they are, and how one is made to go.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use virt_proto::Identity;
+
+/// Clients that have been made to go and have not gone yet. Each takes a turn of its task to do so:
+/// while this many are due, nobody new is let in.
+const LEAVING_MAX: usize = 100;
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,24 +38,38 @@ pub(crate) struct About {
 }
 
 /// The clients of one server of the daemon: `virtproxyd` or `admin`.
-#[derive(Debug)]
 pub(crate) struct Clients {
+    state: Mutex<State>,
+    on_dismiss: Mutex<Option<OnDismiss>>,
+}
+
+type OnDismiss = Arc<dyn Fn(u64) + Send + Sync>;
+
+#[derive(Debug)]
+struct State {
     limits: Ceilings,
-    next_id: AtomicU64,
-    present: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    next_id: u64,
+    /// Those that stay, by number and so in the order in which they came.
+    present: BTreeMap<u64, Arc<Entry>>,
+    /// The numbers of those among them that have not authenticated themselves.
+    anonymous: BTreeSet<u64>,
+    /// How many have been made to go and have not gone yet. They count for nothing else.
+    leaving: usize,
 }
 
 /// How many there may be; may change at any time.
-#[derive(Debug)]
-pub(crate) struct Ceilings {
-    clients: AtomicUsize,
-    anonymous: AtomicUsize,
+#[derive(Clone, Copy, Debug)]
+struct Ceilings {
+    clients: usize,
+    /// Zero for no ceiling of their own.
+    anonymous: usize,
 }
 
 /// One client in the list.
 #[derive(Debug)]
 struct Entry {
     about: Mutex<About>,
+    is_dismissed: AtomicBool,
     dismissed: Notify,
 }
 
@@ -67,45 +86,49 @@ pub(crate) struct Presence {
 pub(crate) struct Full;
 
 impl Clients {
+    /// A list without clients, in which there may be so many at once. Zero for `anonymous` sets no
+    /// ceiling of their own on those that have not authenticated themselves.
     pub(crate) fn new(clients: usize, anonymous: usize) -> Arc<Clients> {
+        let state = State {
+            limits: Ceilings { clients, anonymous },
+            next_id: 1,
+            present: BTreeMap::new(),
+            anonymous: BTreeSet::new(),
+            leaving: 0,
+        };
         Arc::new(Clients {
-            limits: Ceilings {
-                clients: AtomicUsize::new(clients),
-                anonymous: AtomicUsize::new(anonymous),
-            },
-            next_id: AtomicU64::new(1),
-            present: Mutex::default(),
+            state: Mutex::new(state),
+            on_dismiss: Mutex::default(),
         })
     }
 
-    /// A place for one more client. Where there are too many that have not authenticated themselves
-    /// yet, the one of them that has waited the longest has to go: otherwise those who never do would
-    /// keep everyone out.
+    /// A place for one more client. Where a ceiling is reached, those that have waited the longest
+    /// without authenticating themselves have to go: otherwise those who never do would keep
+    /// everyone out.
     pub(crate) fn enter(self: &Arc<Clients>, about: About) -> Result<Presence, Full> {
-        let entry = Arc::new(Entry {
-            about: Mutex::new(about),
-            dismissed: Notify::new(),
-        });
-        let mut present = lock(&self.present);
-        if present.len() >= self.limits.clients.load(Ordering::Relaxed) {
+        let mut state = lock(&self.state);
+        if state.leaving >= LEAVING_MAX {
             return Err(Full);
         }
-        if !lock(&entry.about).authenticated {
-            let anonymous = || {
-                present
-                    .values()
-                    .filter(|other| !lock(&other.about).authenticated)
-            };
-            if anonymous().count() >= self.limits.anonymous.load(Ordering::Relaxed) {
-                match anonymous().next() {
-                    Some(oldest) => oldest.dismissed.notify_one(),
-                    None => return Err(Full),
-                }
-            }
+        let make_room = state.who_makes_room(!about.authenticated)?;
+        for oldest in &make_room {
+            state.dismiss(*oldest);
         }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        present.insert(id, Arc::clone(&entry));
-        drop(present);
+        let id = state.next_id;
+        state.next_id += 1;
+        if !about.authenticated {
+            state.anonymous.insert(id);
+        }
+        let entry = Arc::new(Entry {
+            about: Mutex::new(about),
+            is_dismissed: AtomicBool::new(false),
+            dismissed: Notify::new(),
+        });
+        state.present.insert(id, Arc::clone(&entry));
+        drop(state);
+        for oldest in make_room {
+            self.tell_dismissed(oldest);
+        }
         Ok(Presence {
             id,
             entry,
@@ -113,50 +136,98 @@ impl Clients {
         })
     }
 
-    /// The ceilings on clients and on anonymous ones.
+    /// The ceilings on clients and on anonymous ones; zero anonymous ones stand for no ceiling.
     pub(crate) fn limits(&self) -> (usize, usize) {
-        let read = |limit: &AtomicUsize| limit.load(Ordering::Relaxed);
-        (read(&self.limits.clients), read(&self.limits.anonymous))
+        let limits = lock(&self.state).limits;
+        (limits.clients, limits.anonymous)
     }
 
     /// Changes the ceilings. Those over lower ones stay.
     pub(crate) fn set_limits(&self, clients: usize, anonymous: usize) {
-        self.limits.clients.store(clients, Ordering::Relaxed);
-        self.limits.anonymous.store(anonymous, Ordering::Relaxed);
+        lock(&self.state).limits = Ceilings { clients, anonymous };
     }
 
-    /// How many there are, and how many of them have not authenticated themselves.
+    /// How many there are, and how many of them have not authenticated themselves. Those that have
+    /// been made to go do not count.
     pub(crate) fn count(&self) -> (usize, usize) {
-        let present = lock(&self.present);
-        let anonymous = present
-            .values()
-            .filter(|entry| !lock(&entry.about).authenticated);
-        (present.len(), anonymous.count())
+        let state = lock(&self.state);
+        (state.present.len(), state.anonymous.len())
     }
 
-    /// All of them by their numbers, in the order in which they came.
+    /// All of them by their numbers, in the order in which they came, without those that have been
+    /// made to go.
     pub(crate) fn list(&self) -> Vec<(u64, About)> {
-        let present = lock(&self.present);
-        present
-            .iter()
+        let state = lock(&self.state);
+        let entries = state.present.iter();
+        entries
             .map(|(id, entry)| (*id, lock(&entry.about).clone()))
             .collect()
     }
 
     /// One of them.
     pub(crate) fn find(&self, id: u64) -> Option<About> {
-        let present = lock(&self.present);
-        present.get(&id).map(|entry| lock(&entry.about).clone())
+        let state = lock(&self.state);
+        state
+            .present
+            .get(&id)
+            .map(|entry| lock(&entry.about).clone())
     }
 
-    /// Makes a client go; says whether there is one of this number.
+    /// Makes a client go; says whether there was one of this number. From then on it is in no list.
     pub(crate) fn dismiss(&self, id: u64) -> bool {
-        let present = lock(&self.present);
-        let found = present.get(&id);
-        if let Some(entry) = found {
-            entry.dismissed.notify_one();
+        let found = lock(&self.state).dismiss(id);
+        if found {
+            self.tell_dismissed(id);
         }
-        found.is_some()
+        found
+    }
+
+    /// Has `hook` called with the number of each client that is made to go, for clients that nobody
+    /// waits with in [`Presence::dismissed`]: the relay engine carries them. It is called outside of
+    /// all locks, and takes the place of an earlier one.
+    pub(crate) fn on_dismiss(&self, hook: impl Fn(u64) + Send + Sync + 'static) {
+        *lock(&self.on_dismiss) = Some(Arc::new(hook));
+    }
+
+    fn tell_dismissed(&self, id: u64) {
+        let hook = lock(&self.on_dismiss).clone();
+        if let Some(hook) = hook {
+            hook(id);
+        }
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Who has to go before one more fits under the ceilings.
+    fn who_makes_room(&self, for_anonymous: bool) -> Result<Vec<u64>, Full> {
+        let Ceilings { clients, anonymous } = self.limits;
+        let mut count = (self.present.len() + 1).saturating_sub(clients);
+        if for_anonymous && anonymous > 0 {
+            count = count.max((self.anonymous.len() + 1).saturating_sub(anonymous));
+        }
+        if count > self.anonymous.len() {
+            return Err(Full);
+        }
+        Ok(self.anonymous.iter().take(count).copied().collect())
+    }
+
+    fn dismiss(&mut self, id: u64) -> bool {
+        let Some(entry) = self.present.remove(&id) else {
+            return false;
+        };
+        self.anonymous.remove(&id);
+        self.leaving += 1;
+        entry.is_dismissed.store(true, Ordering::Release);
+        entry.dismissed.notify_waiters();
+        true
     }
 }
 
@@ -168,7 +239,14 @@ impl Presence {
 
     /// Notes what has become known of the client.
     pub(crate) fn update(&self, change: impl FnOnce(&mut About)) {
-        change(&mut lock(&self.entry.about));
+        let mut state = lock(&self.clients.state);
+        let mut about = lock(&self.entry.about);
+        change(&mut about);
+        if about.authenticated {
+            state.anonymous.remove(&self.id);
+        } else if state.present.contains_key(&self.id) {
+            state.anonymous.insert(self.id);
+        }
     }
 
     /// What is known of the client.
@@ -176,15 +254,22 @@ impl Presence {
         lock(&self.entry.about).clone()
     }
 
-    /// Waits until the client has to go. Cancel safe.
+    /// Waits until the client has to go; at once if it has to already. Cancel safe.
     pub(crate) async fn dismissed(&self) {
-        self.entry.dismissed.notified().await;
+        let told = self.entry.dismissed.notified();
+        if !self.entry.is_dismissed.load(Ordering::Acquire) {
+            told.await;
+        }
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        lock(&self.clients.present).remove(&self.id);
+        let mut state = lock(&self.clients.state);
+        state.anonymous.remove(&self.id);
+        if state.present.remove(&self.id).is_none() {
+            state.leaving = state.leaving.saturating_sub(1);
+        }
     }
 }
 
@@ -192,3 +277,6 @@ impl Drop for Presence {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
