@@ -97,6 +97,7 @@ pub use parse::RuleError;
 pub use rule::{Action, Limits, Rate, Rule};
 pub use tally::MOST_ORIGINS;
 pub use target::Target;
+pub use wildcard::Wildcard;
 
 use tally::{Held, Tally, origin_of};
 

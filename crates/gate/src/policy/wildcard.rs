@@ -1,4 +1,4 @@
-//! Names with `*` in them.
+//! Names with `*` in them, and for some with `?`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ pub(super) const MAX_NAME: usize = 255;
 
 /// A name or a pattern of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wildcard {
+pub struct Wildcard {
     text: Box<str>,
     tokens: Box<[Token]>,
     folds_case: bool,
@@ -20,6 +20,8 @@ enum Token {
     Any {
         dots: bool,
     },
+    /// Any one character.
+    One,
 }
 
 impl Wildcard {
@@ -59,6 +61,22 @@ impl Wildcard {
         }
     }
 
+    /// A pattern as libvirt has them in its lists of who is allowed: case matters, `*` stands for
+    /// anything, `?` for any one character, and every other character for itself
+    /// (`g_pattern_match_simple` of GLib).
+    pub fn glob(text: &str) -> Wildcard {
+        let token = |c| match c {
+            '*' => Token::Any { dots: true },
+            '?' => Token::One,
+            _ => Token::This(c),
+        };
+        Wildcard {
+            text: text.into(),
+            tokens: text.chars().map(token).collect(),
+            folds_case: false,
+        }
+    }
+
     /// As it stands in the rule.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -66,7 +84,7 @@ impl Wildcard {
 
     /// Whether `name` is one of those that are meant. Takes time in proportion to the product of
     /// both lengths, whatever they hold.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         let name: Vec<char> = if self.folds_case {
             name.chars().flat_map(char::to_lowercase).collect()
         } else {
@@ -82,6 +100,10 @@ impl Wildcard {
                         reached[end] = reached[end - 1] && name[end - 1] == wanted;
                     }
                     reached[0] = false;
+                }
+                Token::One => {
+                    reached.pop();
+                    reached.insert(0, false);
                 }
                 Token::Any { dots } => {
                     for end in 1..reached.len() {
@@ -137,6 +159,33 @@ mod tests {
         assert!(wildcard.matches("alice.smith@EXAMPLE.COM"));
         assert!(!wildcard.matches("alice@example.com"));
         assert!(Wildcard::whole("*").matches("any.thing"));
+    }
+
+    #[test]
+    fn a_question_mark_of_a_glob_is_any_one_character_and_brackets_are_themselves() {
+        let cases = [
+            ("*CN=g??d", "C=GB,O=Gate,CN=good", true),
+            ("*CN=g??d", "C=GB,O=Gate,CN=god", false),
+            ("?", "", false),
+            ("?", "\u{fc}", true),
+            ("??", "\u{fc}", false),
+            ("?*", "a", true),
+            ("*?", "", false),
+            ("*,CN=*", "O=a.b,CN=", true),
+            ("CN=a", "CN=A", false),
+            ("CN=[ab]", "CN=a", false),
+            ("CN=[ab]", "CN=[ab]", true),
+            (r"CN=\*", r"CN=\b", true),
+            ("", "", true),
+            ("", "a", false),
+        ];
+        for (pattern, name, wanted) in cases {
+            assert_eq!(
+                Wildcard::glob(pattern).matches(name),
+                wanted,
+                "{pattern} {name}"
+            );
+        }
     }
 
     #[test]
