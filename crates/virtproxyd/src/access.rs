@@ -3,13 +3,13 @@
 //! Each is `allow` or `deny`, then any of `read-only`, `from CLIENTS` and `to URIS`, in this order.
 //! The first rule that is about client and URI decides; where there are rules and none is about
 //! them, the client is refused. Clients are written as in [`gate::policy`]; the names of a
-//! certificate are its distinguished name. In URIs `*` stands for any characters.
+//! certificate are its distinguished name. In URIs `*` stands for any characters and `?` for one.
 
-use gate::policy::{Client, Clients, Identity as Names};
+use gate::policy::{Client, Clients, Identity as Names, Wildcard};
 use gate::stream::Peer;
 use virt_proto::{Identity, RemoteError};
 
-use crate::wildcard::matches;
+use crate::config::UriRule;
 
 /// All rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ struct Rule {
     /// `None` for everyone.
     clients: Option<Clients>,
     /// Empty for all URIs.
-    uris: Vec<String>,
+    uris: Vec<Wildcard>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +39,15 @@ pub(crate) struct Grant {
 
 impl UriAccess {
     /// Reads all rules. Users are looked up now.
-    pub(crate) fn parse(rules: &[String]) -> Result<UriAccess, String> {
-        let numbered = rules.iter().enumerate();
-        let rules: Result<_, _> = numbered
-            .map(|(index, text)| {
-                parse(text).map_err(|error| {
-                    let number = index + 1;
-                    format!("uri_access: rule {number} ({text:?}): {error}")
-                })
-            })
-            .collect();
+    ///
+    /// # Errors
+    /// A text that begins with the line of the rule.
+    pub(crate) fn parse(rules: &[UriRule]) -> Result<UriAccess, String> {
+        let parse = |rule: &UriRule| {
+            let UriRule { line, text } = rule;
+            parse(text).map_err(|error| format!("{line}: uri_access: rule {text:?}: {error}"))
+        };
+        let rules: Result<_, _> = rules.iter().map(parse).collect();
         rules.map(UriAccess)
     }
 
@@ -83,8 +82,11 @@ impl UriAccess {
 
 impl Rule {
     fn is_about(&self, client: &Client, uri: &str) -> bool {
-        let any_client = self.clients.as_ref().is_none_or(|clients| clients.include(client));
-        let any_uri = self.uris.is_empty() || self.uris.iter().any(|pattern| matches(pattern, uri));
+        let any_client = self
+            .clients
+            .as_ref()
+            .is_none_or(|clients| clients.include(client));
+        let any_uri = self.uris.is_empty() || self.uris.iter().any(|pattern| pattern.matches(uri));
         any_client && any_uri
     }
 }
@@ -117,7 +119,7 @@ fn parse(text: &str) -> Result<Rule, String> {
                 uri if uri.contains(char::is_whitespace) => {
                     Err(format!("{uri:?} is no URI: expected a comma between URIs"))
                 }
-                uri => Ok(uri.to_owned()),
+                uri => Ok(Wildcard::glob(uri)),
             })
             .collect::<Result<_, _>>()?,
     };
@@ -155,8 +157,14 @@ mod tests {
     use virt_proto::ErrorNumber;
 
     fn rules(texts: &[&str]) -> Result<UriAccess, String> {
-        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
-        UriAccess::parse(&texts)
+        let numbered = texts.iter().zip(1..);
+        let rules: Vec<UriRule> = numbered
+            .map(|(text, line)| UriRule {
+                line,
+                text: text.to_string(),
+            })
+            .collect();
+        UriAccess::parse(&rules)
     }
 
     const ROOT: Peer = Peer::Unix {
@@ -188,7 +196,10 @@ mod tests {
     fn without_rules_everyone_may_open_everything() {
         let access = rules(&[]).unwrap();
         let identity = Identity::default();
-        assert_eq!(verdict(&access, nobody(), &identity, "qemu:///system"), "rw");
+        assert_eq!(
+            verdict(&access, nobody(), &identity, "qemu:///system"),
+            "rw"
+        );
     }
 
     #[test]
@@ -244,7 +255,7 @@ mod tests {
         ];
         for (rule, expected) in table {
             let error = rules(&["allow from any", rule]).unwrap_err();
-            let named = error.starts_with(&format!("uri_access: rule 2 ({rule:?}): "));
+            let named = error.starts_with(&format!("2: uri_access: rule {rule:?}: "));
             assert!(named && error.contains(expected), "{rule}: {error}");
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct About {
 /// The clients of one server of the daemon: `virtproxyd` or `admin`.
 pub(crate) struct Clients {
     state: Mutex<State>,
+    /// Told when there may be room again.
+    room: Notify,
     on_dismiss: Mutex<Option<OnDismiss>>,
 }
 
@@ -98,6 +100,7 @@ impl Clients {
         };
         Arc::new(Clients {
             state: Mutex::new(state),
+            room: Notify::new(),
             on_dismiss: Mutex::default(),
         })
     }
@@ -145,6 +148,7 @@ impl Clients {
     /// Changes the ceilings. Those over lower ones stay.
     pub(crate) fn set_limits(&self, clients: usize, anonymous: usize) {
         lock(&self.state).limits = Ceilings { clients, anonymous };
+        self.room.notify_waiters();
     }
 
     /// How many there are, and how many of them have not authenticated themselves. Those that have
@@ -180,6 +184,21 @@ impl Clients {
             self.tell_dismissed(id);
         }
         found
+    }
+
+    /// Waits until there is room for one more. Those who have not authenticated themselves make room
+    /// for others, so that they are no reason to wait. Cancel safe.
+    pub(crate) async fn room(&self) {
+        loop {
+            let changed = self.room.notified();
+            {
+                let state = lock(&self.state);
+                if state.leaving < LEAVING_MAX && state.who_makes_room(true).is_ok() {
+                    return;
+                }
+            }
+            changed.await;
+        }
     }
 
     /// Has `hook` called with the number of each client that is made to go, for clients that nobody
@@ -270,6 +289,8 @@ impl Drop for Presence {
         if state.present.remove(&self.id).is_none() {
             state.leaving = state.leaving.saturating_sub(1);
         }
+        drop(state);
+        self.clients.room.notify_waiters();
     }
 }
 

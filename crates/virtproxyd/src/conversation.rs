@@ -13,7 +13,7 @@ use virt_proto::{
 };
 
 use crate::auth::Authentication;
-use crate::clients::{Presence, Transport};
+use crate::clients::Presence;
 use crate::frames::{Frame, FrameError, FrameReader};
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::session::{Caller, Live, Shared};
@@ -146,7 +146,8 @@ impl<'a> Conversation<'a> {
         let header = frame.header;
         if let Some(procedure) = keepalive::procedure(header) {
             if procedure == keepalive::PING {
-                self.send(&keepalive::header(keepalive::PONG).frame(&())).await?;
+                self.send(&keepalive::header(keepalive::PONG).frame(&()))
+                    .await?;
             }
             return Ok(Next::Stay);
         }
@@ -162,13 +163,16 @@ impl<'a> Conversation<'a> {
         match result {
             Ok(Obeyed::Reply(payload)) => {
                 self.send(&header.reply().frame_around(&payload)).await?;
-                self.after_reply(header)
+                if header.procedure == Procedure::CONNECT_CLOSE {
+                    return Ok(Next::Close);
+                }
+                Ok(Next::Stay)
             }
             Ok(Obeyed::Open(open)) => Ok(Next::Open(open, header)),
             Err(error) => {
                 tracing::debug!("client {}: {header:?}: {error}", self.presence.id());
                 self.send(&header.refusal().frame(&error)).await?;
-                self.auth_after_refusal()
+                Ok(Next::Stay)
             }
         }
     }
@@ -204,11 +208,14 @@ impl<'a> Conversation<'a> {
             return Ok(Err(RemoteError::undecodable()));
         };
         if is_about_auth(header) {
-            return Ok(self.authenticate(header, &payload).await);
+            let answered = self.auth.answer(header.procedure, &payload).await;
+            return Ok(answered.map(Obeyed::Reply));
         }
         let undecodable = |_: DecodeError| RemoteError::undecodable();
         Ok(match header.procedure {
-            Procedure::CONNECT_OPEN => Open::decode(&payload).map(Obeyed::Open).map_err(undecodable),
+            Procedure::CONNECT_OPEN => Open::decode(&payload)
+                .map(Obeyed::Open)
+                .map_err(undecodable),
             Procedure::CONNECT_CLOSE => Ok(Obeyed::Reply(Vec::new())),
             Procedure::CONNECT_SUPPORTS_FEATURE => SupportsFeature::decode(&payload)
                 .map_err(undecodable)
@@ -243,7 +250,10 @@ impl<'a> Conversation<'a> {
         }
         match self.heartbeat.beat(std::mem::take(&mut self.heard)) {
             Beat::Rest => Ok(()),
-            Beat::Ping => self.send(&keepalive::header(keepalive::PING).frame(&())).await,
+            Beat::Ping => {
+                self.send(&keepalive::header(keepalive::PING).frame(&()))
+                    .await
+            }
             Beat::Dead(pings) => Err(Goodbye::Dead(pings)),
         }
     }
@@ -303,7 +313,10 @@ impl<'a> Conversation<'a> {
         let drivers = &self.live.drivers;
         let choice = drivers.choose(name, read_only(flags))?;
         let identity = self.presence.about().identity;
-        let granted = self.live.access.judge(self.caller.peer, &identity, &choice.uri)?;
+        let granted = self
+            .live
+            .access
+            .judge(self.caller.peer, &identity, &choice.uri)?;
         let flags = if granted.read_only {
             flags.with(OpenFlags::READ_ONLY)
         } else {

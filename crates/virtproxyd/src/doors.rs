@@ -2,16 +2,21 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail};
-use gate::lifecycle::take_named_sockets;
-use gate::listen::{Address, Bound, bind, bind_for_group};
-use nix::unistd::Group;
+use std::path::Path;
 
 use crate::clients::Transport;
-use crate::config::{Limits, Listening};
-use crate::session::Door;
+use crate::config::{Limits, Listening, group_id};
+use crate::paths::Sockets;
+use anyhow::{Result, bail};
+use gate::lifecycle::take_named_sockets;
+use gate::listen::{Address, Bound, bind, bind_for_group};
+
+/// Where a client comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) transport: Transport,
+    pub(crate) read_only: bool,
+}
 
 /// What a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +32,6 @@ pub(crate) enum Purpose {
 pub(crate) struct OpenDoor {
     pub(crate) purpose: Purpose,
     pub(crate) socket: Bound,
-}
-
-/// Where unix sockets are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UnixSockets {
-    pub(crate) read_write: PathBuf,
-    /// A single user has none.
-    pub(crate) read_only: Option<PathBuf>,
-    pub(crate) admin: PathBuf,
 }
 
 const UNIX: Purpose = Purpose::Clients(Door {
@@ -72,7 +68,7 @@ impl OpenDoor {
 
 /// The sockets that the service manager has handed over; none if it has none. Its unit files name
 /// them as libvirt's do; a socket without such a name is known by its path or port.
-pub(crate) fn handed_over(sockets: &UnixSockets, listening: &Listening) -> Result<Vec<OpenDoor>> {
+pub(crate) fn handed_over(sockets: &Sockets, listening: &Listening) -> Result<Vec<OpenDoor>> {
     let given = take_named_sockets().map_err(anyhow::Error::msg)?;
     given
         .into_iter()
@@ -103,14 +99,10 @@ fn purpose_by_name(name: &str) -> Option<Purpose> {
     })
 }
 
-fn by_address(
-    address: &Address,
-    sockets: &UnixSockets,
-    listening: &Listening,
-) -> Option<Purpose> {
+fn by_address(address: &Address, sockets: &Sockets, listening: &Listening) -> Option<Purpose> {
     match address {
-        Address::Unix(path) if *path == sockets.read_write => Some(UNIX),
-        Address::Unix(path) if Some(path) == sockets.read_only.as_ref() => Some(UNIX_READ_ONLY),
+        Address::Unix(path) if *path == sockets.rw => Some(UNIX),
+        Address::Unix(path) if Some(path) == sockets.ro.as_ref() => Some(UNIX_READ_ONLY),
         Address::Unix(path) if *path == sockets.admin => Some(Purpose::Admin),
         Address::Tcp(tcp) if tcp.port() == listening.tls_port => Some(TLS),
         Address::Tcp(tcp) if tcp.port() == listening.tcp_port => Some(TCP),
@@ -120,21 +112,16 @@ fn by_address(
 
 /// Opens all sockets that the configuration wants.
 pub(crate) fn open(
-    sockets: &UnixSockets,
+    sockets: &Sockets,
     listening: &Listening,
     limits: &Limits,
 ) -> Result<Vec<OpenDoor>> {
     let unix = UnixMaker {
-        group: find_group(listening.unix_group.as_deref())?,
+        group: find_group(listening)?,
     };
     let backlog = limits.queued_clients;
-    let mut doors = vec![unix.make(
-        UNIX,
-        &sockets.read_write,
-        listening.unix_rw_mode,
-        backlog,
-    )?];
-    if let Some(path) = &sockets.read_only {
+    let mut doors = vec![unix.make(UNIX, &sockets.rw, listening.unix_rw_mode, backlog)?];
+    if let Some(path) = &sockets.ro {
         doors.push(unix.make(UNIX_READ_ONLY, path, listening.unix_ro_mode, backlog)?);
     }
     let admin_backlog = limits.admin_queued_clients;
@@ -149,14 +136,9 @@ pub(crate) fn open(
     Ok(doors)
 }
 
-fn find_group(name: Option<&str>) -> Result<Option<u32>> {
-    let Some(name) = name else { return Ok(None) };
-    let group = Group::from_name(name)
-        .with_context(|| format!("unix_sock_group: cannot look up the group {name:?}"))?;
-    match group {
-        Some(group) => Ok(Some(group.gid.as_raw())),
-        None => bail!("unix_sock_group: there is no group {name:?}"),
-    }
+fn find_group(listening: &Listening) -> Result<Option<u32>> {
+    let group = listening.unix_group.as_deref().map(group_id).transpose();
+    group.map_err(|error| anyhow::anyhow!("unix_sock_group: {error}"))
 }
 
 struct UnixMaker {
@@ -204,7 +186,11 @@ fn open_port(
 /// Hosts may lack one of the families.
 fn open_everywhere(purpose: Purpose, port: u16, backlog: i32) -> Result<Vec<OpenDoor>> {
     let v4 = bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
-    let v6 = bind(&Address::Tcp((Ipv6Addr::UNSPECIFIED, port).into()), backlog, 0);
+    let v6 = bind(
+        &Address::Tcp((Ipv6Addr::UNSPECIFIED, port).into()),
+        backlog,
+        0,
+    );
     let mut sockets = Vec::new();
     match (v4, v6) {
         (Ok(v4), Ok(v6)) => sockets.extend([v4, v6]),
@@ -218,14 +204,12 @@ fn open_everywhere(purpose: Purpose, port: u16, backlog: i32) -> Result<Vec<Open
 }
 
 fn bind_tcp(address: SocketAddr, backlog: i32) -> Result<Bound> {
-    bind(&Address::Tcp(address), backlog, 0)
-        .map_err(|error| explain(&error, &address.to_string()))
+    bind(&Address::Tcp(address), backlog, 0).map_err(|error| explain(&error, &address.to_string()))
 }
 
 fn explain(error: &io::Error, place: &str) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => " (is another virtproxyd or libvirtd running?)",
-        io::ErrorKind::PermissionDenied => " (root and ports above 1023 may)",
         io::ErrorKind::NotFound => " (its folder is missing)",
         _ => "",
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gate::relay::{Inspector, Outbox, Side, Verdict};
 use virt_proto::{
-    AuthList, AuthType, AuthTypes, DecodeError, Feature, FrameHead, FrameLimit, Header,
-    LengthError, MessageType, Payload, Procedure, Program, RemoteError, Supported, SupportsFeature, keepalive,
+    AuthType, AuthTypes, DecodeError, Feature, FrameHead, FrameLimit, Header, LengthError,
+    MessageType, Payload, Procedure, Program, RemoteError, Supported, SupportsFeature, keepalive,
 };
 
 use crate::heartbeat::{Beat, Heartbeat};
@@ -285,13 +285,13 @@ impl Inspector for RpcInspector {
         match self.heartbeat.beat(heard) {
             Beat::Rest => Ok(()),
             Beat::Ping => {
-                out.send(
-                    Side::Client,
-                    &keepalive::header(keepalive::PING).frame(&()),
-                );
+                out.send(Side::Client, &keepalive::header(keepalive::PING).frame(&()));
                 Ok(())
             }
             Beat::Dead(pings) => Err(Fault::Dead(pings)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

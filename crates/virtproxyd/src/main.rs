@@ -4,15 +4,64 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the parts are being put together")]
 
+mod access;
+mod auth;
 mod autostart;
 mod clients;
 mod config;
+mod conversation;
+mod daemon;
+mod doors;
 mod drivers;
 mod frames;
 mod heartbeat;
+mod inspector;
 mod options;
 mod paths;
+mod session;
 mod upstream;
 mod who;
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use daemon::Source;
+use options::{Options, USAGE, VERSION};
+use paths::Paths;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = write!(io::stderr(), "virtproxyd: {error}\n\n{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = if options.help {
+        io::stdout().write_all(USAGE.as_bytes()).map_err(Into::into)
+    } else if options.version {
+        writeln!(io::stdout(), "{VERSION}").map_err(Into::into)
+    } else {
+        run(&options)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "virtproxyd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let source = Source {
+        paths: Paths::of_process()?,
+        file: options.config.clone(),
+    };
+    let config = source.read()?;
+    let log = std::sync::Arc::new(gate::lifecycle::Log::stderr());
+    gate::lifecycle::install_log("virtproxyd", log, |_| true);
+    daemon::run(options, &source, config)
+}

@@ -2,7 +2,6 @@
 //! sessions share.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +9,14 @@ use gate::relay::{End, Handover, Leg, Relay, Summary};
 use gate::stream::{Peer, Stream};
 use gate::throttle::Throttle;
 use gate::tls::Link;
-use tokio::time::timeout;
 use virt_proto::Identity;
 
 use crate::access::UriAccess;
 use crate::auth::{AuthSettings, Authentication};
-use crate::certificates::{self, Certificates};
 use crate::clients::{About, Clients, Presence, Transport};
 use crate::config::{Config, Method};
 use crate::conversation::{Conversation, Goodbye, Ready};
+use crate::doors::Door;
 use crate::drivers::Drivers;
 use crate::inspector::{Fault, RpcInspector};
 use crate::who::{Describe, UnixPeer, address};
@@ -28,13 +26,6 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The relay as this daemon uses it.
 pub(crate) type RpcRelay = Relay<RpcInspector, Ticket>;
-
-/// Where a client came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Door {
-    pub(crate) transport: Transport,
-    pub(crate) read_only: bool,
-}
 
 /// What the relay keeps of a session for its end.
 #[derive(Debug)]
@@ -64,7 +55,6 @@ pub(crate) struct Live {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
-    pub(crate) certificates: Certificates,
     pub(crate) throttle: Throttle,
     live: RwLock<Arc<Live>>,
 }
@@ -78,10 +68,9 @@ pub(crate) struct Caller {
 }
 
 impl Shared {
-    pub(crate) fn new(clients: Arc<Clients>, certificates: Certificates, live: Live) -> Shared {
+    pub(crate) fn new(clients: Arc<Clients>, live: Live) -> Shared {
         Shared {
             clients,
-            certificates,
             throttle: Throttle::default(),
             live: RwLock::new(Arc::new(live)),
         }
@@ -139,23 +128,12 @@ impl Shared {
         caller: &Caller,
         live: &Arc<Live>,
         presence: &Presence,
-        mut link: Link,
+        link: Link,
     ) -> Result<Ready, Goodbye> {
         if let Some(unix) = caller.unix {
             let identity = tokio::task::spawn_blocking(move || unix.identity()).await;
             let identity = identity.map_err(|_| Goodbye::Failed("cannot look up users".into()))?;
             presence.update(|about| about.identity = identity);
-        }
-        if caller.door.transport == Transport::Tls {
-            let opening = certificates::open_channel(&mut link, &self.certificates);
-            let opened = timeout(HANDSHAKE_LIMIT, opening).await;
-            let name = opened
-                .map_err(|_| Goodbye::Stalled(HANDSHAKE_LIMIT))?
-                .map_err(|error| Goodbye::Failed(error.to_string()))?;
-            presence.update(|about| about.identity.x509_distinguished_name = name);
-            if live.config.auth.tls == Method::None {
-                presence.update(|about| about.authenticated = true);
-            }
         }
         let auth = Authentication::new(caller, live, &link)?;
         Conversation::new(self, caller, live, presence, link, auth)
@@ -175,7 +153,8 @@ impl Shared {
         let most = live.config.limits.client_requests;
         let passes_descriptors = caller.door.transport == Transport::Unix;
         let inspector = RpcInspector::new(most, passes_descriptors, ready.heartbeat);
-        let legs = leg(ready.client).and_then(|client| Ok((client, leg(Link::Plain(ready.daemon))?)));
+        let legs =
+            leg(ready.client).and_then(|client| Ok((client, leg(Link::Plain(ready.daemon))?)));
         let (client, server) = match legs {
             Ok(legs) => legs,
             Err(error) => {

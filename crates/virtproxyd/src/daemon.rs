@@ -1,0 +1,321 @@
+//! The life of the daemon: everything is checked and opened, clients are served until a signal or
+//! the timeout ends it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gate::lifecycle::{PidFile, Signal, Signals, Starter, State, hold_signals, tell_manager};
+use gate::limits::{accept_with_room, clients_that_fit, raise_descriptor_limit};
+use gate::listen::Listener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::access::UriAccess;
+use crate::clients::Clients;
+use crate::config::{Config, Limits};
+use crate::doors::{self, Door, OpenDoor, Purpose};
+use crate::drivers::Drivers;
+use crate::options::Options;
+use crate::paths::{Mode, Paths};
+use crate::session::{Live, RpcRelay, Shared, on_end};
+
+/// How long sessions may go on once the daemon was told to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Threads that admit clients; relaying has its own.
+const ADMISSION_THREADS: usize = 2;
+
+/// Threads for what blocks: SASL, look-ups of users and groups.
+const BLOCKING_THREADS: usize = 64;
+
+/// How often to look whether clients are there, while the daemon ends without them.
+const IDLE_PAUSE: Duration = Duration::from_millis(250);
+
+/// Where the settings come from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) paths: Paths,
+    /// `-f`
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Source {
+    /// Reads the configuration and all that it names; nothing is opened for clients yet.
+    pub(crate) fn read(&self) -> Result<Config> {
+        let mode = self.paths.mode();
+        let config = match &self.file {
+            Some(file) => Config::read(file, mode)?,
+            None => Config::read_default(&self.paths.config, mode)?,
+        };
+        Ok(config)
+    }
+
+    fn file(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.paths.config)
+    }
+
+    fn live(&self, config: Config) -> Result<Live> {
+        let access = UriAccess::parse(&config.uri_access)
+            .map_err(|error| anyhow::anyhow!("{}:{error}", self.file().display()))?;
+        let folder = config.daemons.folder.clone();
+        let drivers = Drivers {
+            folder: folder.unwrap_or_else(|| self.paths.run.clone()),
+            elsewhere: config.daemons.sockets.clone(),
+            for_user: self.paths.mode() == Mode::Session,
+        };
+        Ok(Live {
+            auth: Arc::default(),
+            drivers,
+            access,
+            config,
+        })
+    }
+}
+
+/// Runs the daemon until a signal ends it. The starter is released once clients are served.
+pub(crate) fn run(options: &Options, source: &Source, config: Config) -> Result<()> {
+    let live = source.live(config)?;
+    hold_signals().context("cannot hold signals back")?;
+    let descriptors = raise_descriptor_limit();
+    let doors = open_doors(source, &live.config)?;
+    let mut starter = Starter::default();
+    if options.daemon {
+        starter.leave().context("cannot become a daemon")?;
+    }
+    let pid_file = options.pid_file.as_ref().unwrap_or(&source.paths.pid_file);
+    let _pid_file = PidFile::create(pid_file, None).map_err(|error| {
+        let error = gate::describe(&error);
+        anyhow::anyhow!("cannot write the pid file {}: {error}", pid_file.display())
+    })?;
+    for door in &doors {
+        tracing::info!("listening on {}", door.describe());
+    }
+    let limit = ClientLimit { descriptors };
+    let daemon = Daemon::start(options, source, live, limit)?;
+    let runtime = runtime().context("cannot start the threads that admit clients")?;
+    runtime.block_on(daemon.serve(doors, &mut starter))?;
+    // Look-ups that hang must not hold up the end.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(ADMISSION_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("admission")
+        .enable_all()
+        .build()
+}
+
+/// Takes the sockets that the service manager hands over; where it hands over none, opens those of
+/// the configuration.
+fn open_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
+    let listening = &config.listening;
+    let sockets = source.paths.sockets(listening.unix_folder.as_deref());
+    let doors = doors::handed_over(&sockets, listening)?;
+    if !doors.is_empty() {
+        tracing::info!(
+            "the service manager handed over the sockets: settings of virtproxyd.conf about \
+             sockets have no effect"
+        );
+        return Ok(doors);
+    }
+    if let Some(folder) = sockets.rw.parent() {
+        make_folder(folder, source.paths.mode())?;
+    }
+    doors::open(&sockets, listening, &config.limits)
+}
+
+/// Makes the folder of the sockets if it is missing.
+fn make_folder(folder: &Path, mode: Mode) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let permissions = match mode {
+        Mode::System => 0o755,
+        Mode::Session => 0o700,
+    };
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(permissions)
+        .create(folder);
+    made.map_err(|error| {
+        let error = gate::describe(&error);
+        anyhow::anyhow!("cannot make the folder {}: {error}", folder.display())
+    })
+}
+
+/// How many clients there may be.
+#[derive(Clone, Copy, Debug)]
+struct ClientLimit {
+    descriptors: Option<u64>,
+}
+
+impl ClientLimit {
+    /// As many as the configuration wants, unless the descriptors do not suffice.
+    fn of(self, limits: &Limits) -> usize {
+        let wanted = limits.clients;
+        let fit = clients_that_fit(wanted, self.descriptors);
+        if fit < wanted {
+            let descriptors = self.descriptors.unwrap_or_default();
+            tracing::warn!(
+                "at most {fit} clients instead of {wanted}: there may be {descriptors} descriptors"
+            );
+        }
+        fit
+    }
+}
+
+fn tell(state: State) {
+    if let Err(error) = tell_manager(state) {
+        let error = gate::describe(&error);
+        tracing::warn!("cannot tell the service manager at NOTIFY_SOCKET: {error}");
+    }
+}
+
+struct Daemon<'a> {
+    source: &'a Source,
+    shared: Arc<Shared>,
+    relay: Arc<RpcRelay>,
+    limit: ClientLimit,
+    /// In seconds; 0 for none.
+    timeout: Arc<AtomicU64>,
+}
+
+impl<'a> Daemon<'a> {
+    fn start(
+        options: &Options,
+        source: &'a Source,
+        live: Live,
+        limit: ClientLimit,
+    ) -> Result<Daemon<'a>> {
+        let limits = &live.config.limits;
+        let clients = Clients::new(limit.of(limits), limits.anonymous_clients);
+        let shared = Arc::new(Shared::new(clients, live));
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let relay = RpcRelay::start(cores, on_end(&shared)).context("cannot start the relay")?;
+        let relay = Arc::new(relay);
+        let carrier = Arc::downgrade(&relay);
+        shared.clients.on_dismiss(move |client| {
+            if let Some(relay) = carrier.upgrade() {
+                relay.dismiss(move |_, ticket| ticket.client() == client);
+            }
+        });
+        let timeout = options.timeout.map_or(0, |timeout| timeout.as_secs());
+        Ok(Daemon {
+            source,
+            shared,
+            relay,
+            limit,
+            timeout: Arc::new(AtomicU64::new(timeout)),
+        })
+    }
+
+    /// Serves clients until it is time to end, then lets their sessions end for a while.
+    async fn serve(self, doors: Vec<OpenDoor>, starter: &mut Starter) -> Result<()> {
+        let mut signals = Signals::listen().context("cannot receive signals")?;
+        let mut work = JoinSet::new();
+        for door in doors {
+            let listener = door.socket.into_listener()?;
+            match door.purpose {
+                Purpose::Clients(door) => {
+                    work.spawn(self.accept_clients(listener, door));
+                }
+                Purpose::Admin => {}
+            }
+        }
+        starter
+            .release(true)
+            .context("cannot let go of the terminal")?;
+        tell(State::Ready);
+        tokio::select! {
+            name = self.heed(&mut signals) => tracing::info!("virtproxyd caught {name}"),
+            () = self.idle_for_too_long() => tracing::info!("no clients for the time of -t"),
+        }
+        tell(State::Stopping);
+        work.shutdown().await;
+        tokio::select! {
+            () = self.sessions_end() => {}
+            _ = signals.next() => {}
+        }
+        tracing::info!("virtproxyd shut down");
+        Ok(())
+    }
+
+    fn accept_clients(
+        &self,
+        listener: Listener,
+        door: Door,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, relay) = (Arc::clone(&self.shared), Arc::clone(&self.relay));
+        async move {
+            let room = || shared.clients.room();
+            accept_with_room(&listener, room, |stream, peer| {
+                let (shared, relay) = (Arc::clone(&shared), Arc::clone(&relay));
+                tokio::spawn(async move { shared.serve(&relay, stream, peer, door).await });
+            })
+            .await;
+        }
+    }
+
+    /// Does what signals ask for, until one asks for the end; gives its name.
+    async fn heed(&self, signals: &mut Signals) -> &'static str {
+        loop {
+            match signals.next().await {
+                Signal::Reload => {
+                    tell(State::Reloading);
+                    self.reload();
+                    tell(State::Ready);
+                }
+                Signal::Stop(name) => return name,
+            }
+        }
+    }
+
+    /// Waits until there have been no clients for the time of the timeout.
+    async fn idle_for_too_long(&self) {
+        let mut idle_since = Instant::now();
+        loop {
+            sleep(IDLE_PAUSE).await;
+            let timeout = self.timeout.load(Ordering::Relaxed);
+            if timeout == 0 || self.shared.clients.count().0 > 0 {
+                idle_since = Instant::now();
+            } else if idle_since.elapsed() >= Duration::from_secs(timeout) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until no session is left, for [`GRACE`] at most.
+    async fn sessions_end(&self) {
+        let until = Instant::now() + GRACE;
+        while self.relay.totals().sessions > 0 && Instant::now() < until {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Reads the configuration anew; one with an error changes nothing.
+    fn reload(&self) {
+        match self.try_reload() {
+            Ok(()) => tracing::info!("SIGHUP: the configuration is read"),
+            Err(error) => {
+                tracing::error!("SIGHUP: everything stays as it was: {error:#}");
+            }
+        }
+    }
+
+    fn try_reload(&self) -> Result<()> {
+        let live = self.source.live(self.source.read()?)?;
+        let limits = &live.config.limits;
+        let clients = self.limit.of(limits);
+        self.shared
+            .clients
+            .set_limits(clients, limits.anonymous_clients);
+        self.shared.replace(live);
+        Ok(())
+    }
+}
