@@ -10,6 +10,7 @@ mod config;
 mod drivers;
 mod frames;
 mod heartbeat;
+mod logging;
 mod options;
 mod paths;
 mod upstream;
