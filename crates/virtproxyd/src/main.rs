@@ -16,6 +16,7 @@ mod drivers;
 mod frames;
 mod heartbeat;
 mod inspector;
+mod logging;
 mod options;
 mod paths;
 mod session;

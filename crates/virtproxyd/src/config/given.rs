@@ -1,5 +1,6 @@
 //! What a file gives for one key, and how it is taken: with the right type, in the right range.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -113,11 +114,18 @@ impl<'a> Given<'a> {
         self.text().map(|given| given.text.into())
     }
 
-    /// A string; an empty one is as good as none.
-    pub(super) fn string_or_none(&self) -> Result<Option<String>, Wrong> {
-        match self.value {
-            Value::One(Scalar::Text("")) => Ok(None),
-            _ => self.string().map(Some),
+    /// A string in which `check` finds nothing wrong; an empty one is as good as none.
+    pub(super) fn checked<E: Display>(
+        &self,
+        check: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Result<Option<String>, Wrong> {
+        if let Value::One(Scalar::Text("")) = self.value {
+            return Ok(None);
+        }
+        let given = self.text()?;
+        match check(given.text) {
+            Ok(()) => Ok(Some(given.text.into())),
+            Err(error) => given.wrong(error.to_string()),
         }
     }
 

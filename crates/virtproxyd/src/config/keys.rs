@@ -5,6 +5,7 @@
 
 use super::given::{Given, Wrong};
 use super::{Config, Keepalive, Method, UriRule};
+use crate::logging::{Filters, Outputs};
 
 /// libvirt gives a listening socket without a queue one of this length.
 const QUEUE: i32 = 30;
@@ -229,10 +230,13 @@ pub(super) static KEYS: &[Key] = &[
         store(&mut c.logging.level, level)
     }),
     works("log_filters", |c, v| {
-        store(&mut c.logging.filters, v.string_or_none())
+        store(
+            &mut c.logging.filters,
+            v.checked(|text| Filters::parse(text).map(drop)),
+        )
     }),
     works("log_outputs", |c, v| {
-        store(&mut c.logging.outputs, v.string_or_none())
+        store(&mut c.logging.outputs, v.checked(Outputs::check))
     }),
     // Ours.
     works("daemon_sock_dir", |c, v| {

@@ -317,6 +317,20 @@ fn wrong_types_and_values_are_named_with_their_line() {
 }
 
 #[test]
+fn filters_and_outputs_of_the_log_are_looked_over() {
+    assert_eq!(
+        error("log_filters = \"1:a b\""),
+        "v.conf:1: log_filters: filter \"b\": expected PRIORITY:MATCH, as in 1:session"
+    );
+    assert_eq!(
+        error("\nlog_outputs = \"2:file:log\""),
+        "v.conf:2: log_outputs: output \"2:file:log\": the file needs an absolute path"
+    );
+    let logging = good("log_level = 0\nlog_filters = ''\nlog_outputs = ''").logging;
+    assert_eq!(logging, Config::default().logging);
+}
+
+#[test]
 fn polkit_cannot_tell_about_clients_of_the_network() {
     for key in ["auth_tcp", "auth_tls"] {
         let error = error(&format!("{key} = \"polkit\""));
