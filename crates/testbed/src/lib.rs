@@ -2,9 +2,12 @@
 //!
 //! - [`Pmcd`] and [`Pmproxy`] are real daemons on free ports in a [`Scratch`] folder; both are a
 //!   [`Daemon`], which can be paused, killed, restarted, and asked for its log and its descriptors.
-//! - [`Client`] runs a real PCP client with a deadline.
+//! - [`Libvirtd`] is a real libvirtd in a mount namespace of its own, with real guests;
+//!   [`Virtproxyd`] is ours.
+//! - [`Client`] runs a real client with a deadline; [`virsh`], [`virt_admin`] and
+//!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
-//!   a server whose behaviour is a closure over such a wire.
+//!   a server whose behaviour is a closure over such a wire. [`VirtWire`] speaks libvirt's RPC.
 //! - [`Authority`] issues certificates that only the test trusts.
 //! - [`packages`] knows which Debian packages all this needs.
 //! - [`eventually`] waits for a condition.
@@ -39,6 +42,7 @@ mod ports;
 mod process;
 mod scratch;
 mod stub;
+mod virt;
 mod wire;
 
 pub use authority::{Authority, Certificate, Draft, SanType};
@@ -52,4 +56,8 @@ pub use ports::free_port;
 pub use process::{Process, clean_command};
 pub use scratch::Scratch;
 pub use stub::{Stop, Stub};
+pub use virt::{
+    GUEST_BANNER, Libvirtd, LibvirtdBuilder, VirtFrame, VirtWire, Virtproxyd, VirtproxydBuilder,
+    python_libvirt, uri_tcp, uri_tls, uri_unix, virsh, virt_admin,
+};
 pub use wire::{Ending, Wire};

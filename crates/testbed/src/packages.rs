@@ -118,6 +118,48 @@ pub const PACKAGES: &[Package] = &[
         ],
     },
     Package {
+        name: "libvirt-daemon",
+        needed_for: NeededFor::Tests,
+        purpose: "the real libvirtd, in place of the modular daemons",
+        proof: &["/usr/sbin/libvirtd"],
+    },
+    Package {
+        name: "libvirt-daemon-driver-qemu",
+        needed_for: NeededFor::Tests,
+        purpose: "libvirtd's driver for real guests",
+        proof: &["/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"],
+    },
+    Package {
+        name: "qemu-system-x86",
+        needed_for: NeededFor::Tests,
+        purpose: "real guests",
+        proof: &["/usr/bin/qemu-system-x86_64"],
+    },
+    Package {
+        name: "libvirt-clients",
+        needed_for: NeededFor::Tests,
+        purpose: "libvirt's own clients",
+        proof: &["/usr/bin/virsh", "/usr/bin/virt-admin"],
+    },
+    Package {
+        name: "python3-libvirt",
+        needed_for: NeededFor::Tests,
+        purpose: "what virsh cannot do: events to many, streams, descriptors",
+        proof: &["/usr/lib/python3/dist-packages/libvirt.py"],
+    },
+    Package {
+        name: "gnutls-bin",
+        needed_for: NeededFor::Tests,
+        purpose: "certificates as libvirt's handbook makes them",
+        proof: &["/usr/bin/certtool"],
+    },
+    Package {
+        name: "polkitd",
+        needed_for: NeededFor::Tests,
+        purpose: "a real polkit, which is asked about clients",
+        proof: &["/usr/lib/polkit-1/polkitd"],
+    },
+    Package {
         name: "debootstrap",
         needed_for: NeededFor::Package,
         purpose: "a fresh Debian to install the package in",

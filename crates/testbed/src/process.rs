@@ -12,11 +12,12 @@ use nix::unistd::Pid;
 use crate::eventually::{PATIENCE, eventually, eventually_some};
 use crate::packages::{self, NeededFor};
 
-/// A command that sees nothing of the PCP settings in the environment of whoever runs the tests.
+/// A command that sees nothing of the settings of PCP and libvirt in the environment of whoever runs
+/// the tests.
 pub fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        if is_pcp_setting(&name.to_string_lossy()) {
+        if is_setting_of_peers(&name.to_string_lossy()) {
             command.env_remove(&name);
         }
     }
@@ -24,10 +25,19 @@ pub fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn is_pcp_setting(name: &str) -> bool {
-    ["PCP_", "PMCD_", "PMDA_", "PMLOGGER_", "PMPROXY_"]
-        .iter()
-        .any(|start| name.starts_with(start))
+fn is_setting_of_peers(name: &str) -> bool {
+    [
+        "PCP_",
+        "PMCD_",
+        "PMDA_",
+        "PMLOGGER_",
+        "PMPROXY_",
+        "LIBVIRT_",
+        "VIRSH_",
+        "VIRTPROXYD_",
+    ]
+    .iter()
+    .any(|start| name.starts_with(start))
 }
 
 /// A running process and its children.
@@ -381,8 +391,8 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_pcp_are_told_from_others() {
-        assert!(is_pcp_setting("PMPROXY_HOST") && is_pcp_setting("PCP_CONF"));
-        assert!(!is_pcp_setting("PATH"));
+    fn settings_of_peers_are_told_from_others() {
+        assert!(is_setting_of_peers("PMPROXY_HOST") && is_setting_of_peers("PCP_CONF"));
+        assert!(!is_setting_of_peers("PATH"));
     }
 }

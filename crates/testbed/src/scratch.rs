@@ -1,6 +1,7 @@
 //! Temporary folders of tests.
 
-use std::os::unix::fs::chown;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -60,6 +61,15 @@ impl Scratch {
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         self.give_to_pcp(&path)?;
         Ok(path)
+    }
+
+    /// Lets everybody on the machine into it, for what other users connect to.
+    ///
+    /// # Errors
+    /// When its mode cannot be changed.
+    pub fn share(&self) -> Result<()> {
+        std::fs::set_permissions(self.path(), Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot open {} to all", self.path().display()))
     }
 
     /// Only root can, and only root's daemons need it.
