@@ -20,6 +20,7 @@ use crate::clients::Clients;
 use crate::config::{Config, Limits};
 use crate::doors::{self, Door, OpenDoor, Purpose};
 use crate::drivers::Drivers;
+use crate::logging::Logging;
 use crate::options::Options;
 use crate::paths::{Mode, Paths};
 use crate::session::{Live, RpcRelay, Shared, on_end};
@@ -78,7 +79,12 @@ impl Source {
 }
 
 /// Runs the daemon until a signal ends it. The starter is released once clients are served.
-pub(crate) fn run(options: &Options, source: &Source, config: Config) -> Result<()> {
+pub(crate) fn run(
+    options: &Options,
+    source: &Source,
+    config: Config,
+    logging: &Logging,
+) -> Result<()> {
     let live = source.live(config)?;
     hold_signals().context("cannot hold signals back")?;
     let descriptors = raise_descriptor_limit();
@@ -92,11 +98,17 @@ pub(crate) fn run(options: &Options, source: &Source, config: Config) -> Result<
         let error = gate::describe(&error);
         anyhow::anyhow!("cannot write the pid file {}: {error}", pid_file.display())
     })?;
+    for warning in &live.config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for remark in &live.config.remarks {
+        tracing::info!("{remark}");
+    }
     for door in &doors {
         tracing::info!("listening on {}", door.describe());
     }
     let limit = ClientLimit { descriptors };
-    let daemon = Daemon::start(options, source, live, limit)?;
+    let daemon = Daemon::start(options, source, live, limit, logging)?;
     let runtime = runtime().context("cannot start the threads that admit clients")?;
     runtime.block_on(daemon.serve(doors, &mut starter))?;
     // Look-ups that hang must not hold up the end.
@@ -179,6 +191,7 @@ fn tell(state: State) {
 
 struct Daemon<'a> {
     source: &'a Source,
+    logging: &'a Logging,
     shared: Arc<Shared>,
     relay: Arc<RpcRelay>,
     limit: ClientLimit,
@@ -192,6 +205,7 @@ impl<'a> Daemon<'a> {
         source: &'a Source,
         live: Live,
         limit: ClientLimit,
+        logging: &'a Logging,
     ) -> Result<Daemon<'a>> {
         let limits = &live.config.limits;
         let clients = Clients::new(limit.of(limits), limits.anonymous_clients);
@@ -208,6 +222,7 @@ impl<'a> Daemon<'a> {
         let timeout = options.timeout.map_or(0, |timeout| timeout.as_secs());
         Ok(Daemon {
             source,
+            logging,
             shared,
             relay,
             limit,
@@ -229,7 +244,7 @@ impl<'a> Daemon<'a> {
             }
         }
         starter
-            .release(true)
+            .release(self.logging.uses_stderr())
             .context("cannot let go of the terminal")?;
         tell(State::Ready);
         tokio::select! {
@@ -300,6 +315,9 @@ impl<'a> Daemon<'a> {
 
     /// Reads the configuration anew; one with an error changes nothing.
     fn reload(&self) {
+        if let Err(error) = self.logging.reopen() {
+            tracing::error!("SIGHUP: {error}");
+        }
         match self.try_reload() {
             Ok(()) => tracing::info!("SIGHUP: the configuration is read"),
             Err(error) => {
@@ -310,6 +328,7 @@ impl<'a> Daemon<'a> {
 
     fn try_reload(&self) -> Result<()> {
         let live = self.source.live(self.source.read()?)?;
+        self.logging.configure(&live.config.logging)?;
         let limits = &live.config.limits;
         let clients = self.limit.of(limits);
         self.shared

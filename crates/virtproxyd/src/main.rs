@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use daemon::Source;
+use logging::{Logging, Surroundings};
 use options::{Options, USAGE, VERSION};
 use paths::Paths;
 
@@ -50,19 +51,27 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "virtproxyd: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
+/// Runs the daemon. Until its log is open, and where that goes elsewhere, errors are for standard
+/// error.
 fn run(options: &Options) -> Result<()> {
     let source = Source {
         paths: Paths::of_process()?,
         file: options.config.clone(),
     };
     let config = source.read()?;
-    let log = std::sync::Arc::new(gate::lifecycle::Log::stderr());
-    gate::lifecycle::install_log("virtproxyd", log, |_| true);
-    daemon::run(options, &source, config)
+    let surroundings = Surroundings::of_process(options.verbose, options.daemon, &source.paths);
+    let logging = Logging::open(&config.logging, surroundings)?;
+    logging.install();
+    daemon::run(options, &source, config, &logging).inspect_err(|error| {
+        if !logging.uses_stderr() {
+            tracing::error!("{error:#}");
+        }
+    })
 }
