@@ -1,0 +1,63 @@
+//! Sockets that a service manager has opened, with systemd's own tool for it.
+
+use std::net::TcpStream;
+
+use anyhow::Result;
+use testbed::{Client, Libvirtd, PATIENCE, Running, eventually, free_port, packages, uri_tcp, uri_unix, virsh};
+
+use crate::home::{Home, PROGRAM};
+
+/// virtproxyd as `systemd-socket-activate` starts it, once somebody connects to one of the sockets.
+fn activated(home: &Home, sockets: &[(&str, &str)]) -> Result<Running> {
+    packages::require("systemd")?;
+    let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
+    let mut client = Client::new("systemd-socket-activate").args([format!("--fdname={}", names.join(":"))]);
+    for (_, address) in sockets {
+        client = client.args(["-l", address]);
+    }
+    let (conf, pid) = (home.join("conf"), home.join("pid"));
+    client
+        .args([PROGRAM, "-f", conf.to_str().unwrap_or_default()])
+        .args(["-p", pid.to_str().unwrap_or_default()])
+        .start()
+}
+
+#[test]
+fn handed_over_sockets_are_known_by_their_names_and_no_others_are_opened() {
+    let libvirtd = Libvirtd::start().unwrap();
+    // What is said of sockets here has no effect.
+    let home = Home::new("listen_tcp = 1\nauth_tcp = \"none\"\nlisten_addr = \"127.0.0.1\"").unwrap();
+    libvirtd.link_as(home.path(), "test").unwrap();
+    let (writing, looking) = (home.join("any-name"), home.join("another"));
+    let port = free_port().unwrap();
+    let address = format!("127.0.0.1:{port}");
+    let sockets = [
+        ("virtproxyd.socket", writing.to_str().unwrap()),
+        ("virtproxyd-ro.socket", looking.to_str().unwrap()),
+        ("virtproxyd-tcp.socket", &*address),
+    ];
+    let mut manager = activated(&home, &sockets).unwrap();
+    eventually(PATIENCE, "the activator", || looking.exists() && writing.exists()).unwrap();
+    let undefine = |uri: &str| virsh(uri).args(["destroy", "test"]).run().unwrap();
+    let refused = undefine(&uri_unix("test:///default", &looking));
+    assert!(refused.stderr.contains("read only"), "{refused}");
+    undefine(&uri_unix("test:///default", &writing)).succeeded().unwrap();
+    let listed = virsh(&uri_tcp("test:///default", port)).args(["list", "--all"]);
+    assert!(listed.run().unwrap().succeeded().unwrap().contains("test"));
+    assert!(!home.join("libvirt-sock").exists());
+    assert!(TcpStream::connect(("127.0.0.1", 16509)).is_err());
+    manager.process().terminate().unwrap();
+    assert!(writing.exists(), "the manager's socket was removed");
+}
+
+#[test]
+fn a_handed_over_socket_that_nobody_knows_is_refused() {
+    let home = Home::new("").unwrap();
+    let path = home.join("strange");
+    let running = activated(&home, &[("strange.socket", path.to_str().unwrap())]).unwrap();
+    eventually(PATIENCE, "the activator", || path.exists()).unwrap();
+    let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let ended = running.finish().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    assert!(ended.stderr.contains("\"strange.socket\""), "{ended}");
+}
