@@ -7,6 +7,7 @@
 mod access;
 mod auth;
 mod autostart;
+mod certificates;
 mod clients;
 mod config;
 mod conversation;

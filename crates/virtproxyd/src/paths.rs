@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, geteuid};
 
+use crate::certificates::Places;
+
 /// libvirt's folder for configuration; packages put it elsewhere where `/etc` is not theirs.
 const SYSTEM_CONFIG: &str = "/etc/libvirt";
 
 /// Folders for what lives as long as the system runs.
 const SYSTEM_RUN: &str = "/run";
-
-/// Certificates of the system.
-const SYSTEM_PKI: &str = "/etc/pki";
 
 /// Logs of the system.
 const SYSTEM_LOGS: &str = "/var/log/libvirt";
@@ -45,19 +44,9 @@ pub(crate) struct Paths {
     pub(crate) pid_file: PathBuf,
     /// Where a daemon that has left its terminal logs to without a journal.
     pub(crate) log: PathBuf,
-    pub(crate) pki: Pki,
+    pub(crate) certificates: Places,
     /// The folder of libvirt's sockets: ours, and those of the modular daemons. It may not exist.
     pub(crate) run: PathBuf,
-}
-
-/// Certificates and the like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pki {
-    pub(crate) ca: PathBuf,
-    /// Need not exist.
-    pub(crate) crl: PathBuf,
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 /// Our unix sockets.
@@ -86,18 +75,12 @@ impl Paths {
     /// Those of root's daemon, whatever its environment.
     pub(crate) fn system() -> Paths {
         let run = Path::new(SYSTEM_RUN);
-        let pki = Path::new(SYSTEM_PKI);
         Paths {
             mode: Mode::System,
             config: Path::new(SYSTEM_CONFIG).join("virtproxyd.conf"),
             pid_file: run.join("virtproxyd.pid"),
             log: Path::new(SYSTEM_LOGS).join("virtproxyd.log"),
-            pki: Pki {
-                ca: pki.join("CA/cacert.pem"),
-                crl: pki.join("CA/cacrl.pem"),
-                cert: pki.join("libvirt/servercert.pem"),
-                key: pki.join("libvirt/private/serverkey.pem"),
-            },
+            certificates: Places::system(),
             run: run.join("libvirt"),
         }
     }
@@ -123,18 +106,12 @@ impl Paths {
         let cache = under("XDG_CACHE_HOME", ".cache");
         let run =
             folder("XDG_RUNTIME_DIR").map_or_else(|| cache.clone(), |run| run.join("libvirt"));
-        let pki = home.join(".pki/libvirt");
         Ok(Paths {
             mode: Mode::Session,
             config: under("XDG_CONFIG_HOME", ".config").join("virtproxyd.conf"),
             pid_file: run.join("virtproxyd.pid"),
             log: cache.join("virtproxyd.log"),
-            pki: Pki {
-                ca: pki.join("cacert.pem"),
-                crl: pki.join("cacrl.pem"),
-                cert: pki.join("servercert.pem"),
-                key: pki.join("serverkey.pem"),
-            },
+            certificates: Places::session(&home),
             run,
         })
     }
@@ -179,11 +156,7 @@ mod tests {
         let paths = Paths::system();
         assert_eq!(paths.config, Path::new("/etc/libvirt/virtproxyd.conf"));
         assert_eq!(paths.pid_file, Path::new("/run/virtproxyd.pid"));
-        assert_eq!(
-            paths.pki.key,
-            Path::new("/etc/pki/libvirt/private/serverkey.pem")
-        );
-        assert_eq!(paths.pki.ca, Path::new("/etc/pki/CA/cacert.pem"));
+        assert_eq!(paths.certificates, Places::system());
         let sockets = paths.sockets(None);
         assert_eq!(sockets.rw, Path::new("/run/libvirt/libvirt-sock"));
         assert_eq!(
@@ -211,10 +184,7 @@ mod tests {
             paths.log,
             Path::new("/home/ann/.cache/libvirt/virtproxyd.log")
         );
-        assert_eq!(
-            paths.pki.cert,
-            Path::new("/home/ann/.pki/libvirt/servercert.pem")
-        );
+        assert_eq!(paths.certificates, Places::session(Path::new("/home/ann")));
         let sockets = paths.sockets(None);
         assert_eq!(sockets.rw, Path::new("/run/user/7/libvirt/libvirt-sock"));
         assert_eq!(sockets.ro, None);

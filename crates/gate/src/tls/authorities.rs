@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::error::{TlsError, TlsProblem};
 use super::file;
@@ -111,6 +111,24 @@ impl Authorities {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.certificates.len()
+    }
+
+    /// Their certificates, in DER.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// Each as it vouches for others, with its certificate.
+    pub(super) fn iter(
+        &self,
+    ) -> impl Iterator<Item = (&TrustAnchor<'static>, &CertificateDer<'static>)> {
+        self.roots.roots.iter().zip(&self.certificates)
+    }
+
+    /// Whether one of them issues under this name (in DER).
+    pub(super) fn issue_as(&self, name: &[u8]) -> bool {
+        let mut names = self.roots.subjects().into_iter();
+        names.any(|known| known.as_ref() == name)
     }
 
     pub(super) fn roots(&self) -> &Arc<RootCertStore> {

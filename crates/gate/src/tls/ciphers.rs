@@ -1,9 +1,10 @@
-//! Lists of ciphers in OpenSSL's notation, as far as rustls goes.
+//! The cipher suites that may be used, and lists of them in OpenSSL's notation, as far as rustls
+//! goes. GnuTLS's notation is in `priority.rs`.
 
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::error::{TlsError, TlsProblem};
@@ -12,7 +13,11 @@ use super::error::{TlsError, TlsProblem};
 /// otherwise.
 #[derive(Clone, Debug)]
 pub struct Ciphers {
-    suites: Vec<SupportedCipherSuite>,
+    pub(super) suites: Vec<SupportedCipherSuite>,
+    /// For the key exchange.
+    pub(super) groups: Vec<&'static dyn SupportedKxGroup>,
+    /// Whether a server goes by its own order of suites and not by the client's.
+    pub(super) server_order: bool,
 }
 
 /// A suite by OpenSSL's name; where it is like the registered one, only the number counts.
@@ -99,8 +104,11 @@ const ABSENT: &[&str] = &[
 
 impl Default for Ciphers {
     fn default() -> Ciphers {
+        let provider = default_provider();
         Ciphers {
-            suites: default_provider().cipher_suites,
+            suites: provider.cipher_suites,
+            groups: provider.kx_groups,
+            server_order: true,
         }
     }
 }
@@ -134,13 +142,17 @@ impl Ciphers {
             let places: Vec<&str> = places.map(|(place, _)| place).collect();
             return Err(TlsProblem::NoCipher.at(places.join(", ")));
         }
-        Ok(Ciphers { suites })
+        Ok(Ciphers {
+            suites,
+            ..Ciphers::default()
+        })
     }
 
     /// The provider with these suites only.
     pub(super) fn provider(&self) -> Arc<CryptoProvider> {
         Arc::new(CryptoProvider {
             cipher_suites: self.suites.clone(),
+            kx_groups: self.groups.clone(),
             ..default_provider()
         })
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::ring::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 
 use super::authorities::Authorities;
 use super::ciphers::Ciphers;
 use super::error::{TlsError, TlsProblem};
 use super::identity::Identity;
-use super::verifier::{ClientVerifier, ServerVerifier};
+use super::trust::Trust;
+use super::verifier::{ClientVerifier, ServerVerifier, Vetting};
 
 /// What a server wants of the certificates of its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,8 +60,32 @@ pub fn server_config(
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&identity.key))));
     config.ticketer = Ticketer::new().map_err(refused)?;
-    // The order of the list is the order of preference.
-    config.ignore_client_order = true;
+    config.ignore_client_order = ciphers.server_order;
+    Ok(Arc::new(config))
+}
+
+/// The configuration of a server that shows `identity` and asks every client for a certificate. If
+/// that is `enforced`, one that has none which `trust` accepts is refused. Otherwise anyone gets in,
+/// and what a client has shown proves nothing until [`Trust::verify`] has accepted it.
+///
+/// No session can be taken up again: each client is looked at anew.
+///
+/// # Errors
+/// Whatever rustls may find.
+pub fn vetting_server_config(
+    identity: &Identity,
+    trust: &Arc<Trust>,
+    enforced: bool,
+    ciphers: &Ciphers,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(ciphers.provider())
+        .with_protocol_versions(&ciphers.versions())
+        .map_err(|error| TlsProblem::Refused(error).at(identity.subject()))?
+        .with_client_cert_verifier(Arc::new(Vetting::new(trust, enforced)))
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&identity.key))));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.ignore_client_order = ciphers.server_order;
     Ok(Arc::new(config))
 }
 

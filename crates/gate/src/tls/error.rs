@@ -57,6 +57,20 @@ pub enum TlsProblem {
         /// What is wrong.
         reason: String,
     },
+    /// No revocation list.
+    #[error("there is no revocation list in it (expected PEM, -----BEGIN X509 CRL-----)")]
+    NoRevocationList,
+    /// A revocation list that cannot be used.
+    #[error("the revocation list number {number} in it cannot be used: {reason}")]
+    BadRevocationList {
+        /// Counted from 1.
+        number: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something in a certificate that cannot be understood.
+    #[error("it is malformed: {0}")]
+    Malformed(String),
     /// No private key.
     #[error("there is no private key in it (expected PEM, -----BEGIN PRIVATE KEY-----)")]
     NoKey,
@@ -75,6 +89,9 @@ pub enum TlsProblem {
     /// Certificate and key are strangers to each other.
     #[error("it is not the private key of the certificate {0}")]
     Mismatch(String),
+    /// A certificate that does not go back to the authorities that clients will ask for.
+    #[error("the configured authorities do not vouch for it: {0}")]
+    NotIssuedHere(String),
     /// Client certificates are asked for, and none could be trusted.
     #[error("client certificates are required, but no authority that issues them is configured")]
     NoAuthority,
@@ -86,12 +103,30 @@ pub enum TlsProblem {
         /// What could stand there.
         possible: String,
     },
+    /// A word in a priority string of GnuTLS.
+    #[error("{word:?} in the priority string cannot be honoured: {reason}")]
+    Priority {
+        /// What stands there.
+        word: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A priority string leaves nothing to choose from.
+    #[error("the priority string leaves {0}")]
+    NothingLeft(&'static str),
     /// Everything was excluded.
     #[error("no cipher is left for TLS 1.2, and none for TLS 1.3")]
     NoCipher,
     /// rustls does not make a configuration of it.
     #[error("{0}")]
     Refused(rustls::Error),
+}
+
+impl TlsError {
+    /// Whether there is nothing at the place.
+    pub fn is_missing(&self) -> bool {
+        matches!(&self.problem, TlsProblem::Unreadable(error) if error.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 impl TlsProblem {

@@ -13,6 +13,9 @@ pub fn explain(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => certificate(error),
         Error::NoCertificatesPresented => "the peer has shown no certificate".into(),
+        Error::InvalidCertRevocationList(error) => {
+            format!("the revocation list for the peer's certificate cannot be used: {error:?}")
+        }
         Error::AlertReceived(alert) => received(*alert),
         Error::PeerIncompatible(reason) => incompatible(reason),
         Error::PeerMisbehaved(what) => format!("the peer breaks the rules of TLS ({what:?})"),
@@ -64,6 +67,7 @@ fn certificate(error: &CertificateError) -> String {
             "the peer's certificate is meant for another purpose (see its extended key usage)"
                 .into()
         }
+        CertificateError::Revoked => "the peer's certificate was revoked by its authority".into(),
         CertificateError::Other(error) => {
             format!("the peer's certificate cannot be checked: {}", error.0)
         }

@@ -34,15 +34,37 @@ impl Identity {
     /// # Errors
     /// [`TlsError`] with the file that is at fault.
     pub fn from_pem_files(chain: &Path, key: &Path, user: u32) -> Result<Identity, TlsError> {
-        let place = chain.display().to_string();
-        let chain = certificates(&file::read(chain)?).map_err(|problem| problem.at(&place))?;
-        if chain.is_empty() {
-            return Err(TlsProblem::NoCertificate.at(place));
+        let certificates = read_chain(chain)?;
+        Identity::of_files(chain, certificates, key, read_key(key, user)?)
+    }
+
+    /// The same, but where both files are at fault, both are told.
+    ///
+    /// # Errors
+    /// One [`TlsError`] or two, each with the file that is at fault.
+    pub fn from_pem_files_or_all_errors(
+        chain: &Path,
+        key: &Path,
+        user: u32,
+    ) -> Result<Identity, Vec<TlsError>> {
+        match (read_chain(chain), read_key(key, user)) {
+            (Ok(certificates), Ok(secret)) => {
+                Identity::of_files(chain, certificates, key, secret).map_err(|error| vec![error])
+            }
+            (certificates, secret) => {
+                Err(certificates.err().into_iter().chain(secret.err()).collect())
+            }
         }
-        let secret = file::read_secret(key, user)?;
-        let key_place = key.display().to_string();
-        let key = private_key(&secret).map_err(|problem| problem.at(&key_place))?;
-        Identity::new(&place, chain, &key_place, key)
+    }
+
+    fn of_files(
+        chain: &Path,
+        certificates: Vec<CertificateDer<'static>>,
+        key: &Path,
+        secret: PrivateKeyDer<'static>,
+    ) -> Result<Identity, TlsError> {
+        let (place, key_place) = (chain.display().to_string(), key.display().to_string());
+        Identity::new(&place, certificates, &key_place, secret)
     }
 
     /// Takes a certificate chain and a private key (PKCS #8), each in DER, from `place`, which
@@ -96,6 +118,11 @@ impl Identity {
         &self.subject
     }
 
+    /// The certificates in DER, its own first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
     /// When it ends being valid, or when the first of its chain does.
     pub fn expires(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH
@@ -133,6 +160,20 @@ impl Identity {
             format!("{whose} expires in {left}, on {when}: renew it")
         })
     }
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let at = |problem: TlsProblem| problem.at(path.display().to_string());
+    let chain = certificates(&file::read(path)?).map_err(at)?;
+    if chain.is_empty() {
+        return Err(at(TlsProblem::NoCertificate));
+    }
+    Ok(chain)
+}
+
+fn read_key(path: &Path, user: u32) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let secret = file::read_secret(path, user)?;
+    private_key(&secret).map_err(|problem| problem.at(path.display().to_string()))
 }
 
 /// All certificates in a PEM text; other things in it are passed over.

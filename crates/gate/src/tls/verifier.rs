@@ -15,6 +15,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::config::Tolerance;
+use super::trust::Trust;
 
 /// Checks the certificates of servers.
 #[derive(Debug)]
@@ -154,6 +155,66 @@ impl ClientCertVerifier for ClientVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+/// Asks clients for certificates and goes by [`Trust`] alone.
+#[derive(Debug)]
+pub(super) struct Vetting {
+    trust: Arc<Trust>,
+    enforced: bool,
+}
+
+impl Vetting {
+    pub(super) fn new(trust: &Arc<Trust>, enforced: bool) -> Vetting {
+        Vetting {
+            trust: Arc::clone(trust),
+            enforced,
+        }
+    }
+}
+
+impl ClientCertVerifier for Vetting {
+    fn client_auth_mandatory(&self) -> bool {
+        self.enforced
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.trust.names()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if self.enforced {
+            self.trust.verify_at(end_entity, intermediates, now)?;
+        }
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.trust.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.trust.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.trust.algorithms.supported_schemes()
     }
 }
 
