@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::access::UriAccess;
+use crate::certificates::Certificates;
 use crate::clients::Clients;
 use crate::config::{Config, Limits};
 use crate::doors::{self, Door, OpenDoor, Purpose};
@@ -88,7 +89,17 @@ pub(crate) fn run(
     let live = source.live(config)?;
     hold_signals().context("cannot hold signals back")?;
     let descriptors = raise_descriptor_limit();
-    let doors = open_doors(source, &live.config)?;
+    let given = take_doors(source, &live.config)?;
+    let has_tls = match &*given {
+        [] => live.config.listening.tls,
+        doors => doors.iter().any(OpenDoor::has_tls),
+    };
+    let certificates = has_tls.then(|| load_certificates(source, &live.config));
+    let certificates = certificates.transpose()?;
+    let doors = match given.is_empty() {
+        true => open_doors(source, &live.config)?,
+        false => given,
+    };
     let mut starter = Starter::default();
     if options.daemon {
         starter.leave().context("cannot become a daemon")?;
@@ -108,7 +119,7 @@ pub(crate) fn run(
         tracing::info!("listening on {}", door.describe());
     }
     let limit = ClientLimit { descriptors };
-    let daemon = Daemon::start(options, source, live, limit, logging)?;
+    let daemon = Daemon::start(options, source, live, certificates, limit, logging)?;
     let runtime = runtime().context("cannot start the threads that admit clients")?;
     runtime.block_on(daemon.serve(doors, &mut starter))?;
     // Look-ups that hang must not hold up the end.
@@ -125,9 +136,19 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// Takes the sockets that the service manager hands over; where it hands over none, opens those of
-/// the configuration.
-fn open_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
+/// Reads what TLS needs.
+fn load_certificates(source: &Source, config: &Config) -> Result<Certificates> {
+    let places = &source.paths.certificates;
+    let loaded = Certificates::load(&config.tls, places)?;
+    tracing::info!("{}", loaded.describe());
+    for warning in loaded.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(Certificates::new(loaded, places.clone()))
+}
+
+/// Takes the sockets that the service manager hands over, if it does.
+fn take_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
     let listening = &config.listening;
     let sockets = source.paths.sockets(listening.unix_folder.as_deref());
     let doors = doors::handed_over(&sockets, listening)?;
@@ -136,8 +157,14 @@ fn open_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
             "the service manager handed over the sockets: settings of virtproxyd.conf about \
              sockets have no effect"
         );
-        return Ok(doors);
     }
+    Ok(doors)
+}
+
+/// Opens the sockets of the configuration.
+fn open_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
+    let listening = &config.listening;
+    let sockets = source.paths.sockets(listening.unix_folder.as_deref());
     if let Some(folder) = sockets.rw.parent() {
         make_folder(folder, source.paths.mode())?;
     }
@@ -204,12 +231,13 @@ impl<'a> Daemon<'a> {
         options: &Options,
         source: &'a Source,
         live: Live,
+        certificates: Option<Certificates>,
         limit: ClientLimit,
         logging: &'a Logging,
     ) -> Result<Daemon<'a>> {
         let limits = &live.config.limits;
         let clients = Clients::new(limit.of(limits), limits.anonymous_clients);
-        let shared = Arc::new(Shared::new(clients, live));
+        let shared = Arc::new(Shared::new(clients, certificates, live));
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let relay = RpcRelay::start(cores, on_end(&shared)).context("cannot start the relay")?;
         let relay = Arc::new(relay);
@@ -328,6 +356,10 @@ impl<'a> Daemon<'a> {
 
     fn try_reload(&self) -> Result<()> {
         let live = self.source.live(self.source.read()?)?;
+        // Whatever fails comes first, so that all of it is done or nothing.
+        if let Some(certificates) = &self.shared.certificates {
+            certificates.reload(&live.config.tls)?;
+        }
         self.logging.configure(&live.config.logging)?;
         let limits = &live.config.limits;
         let clients = self.limit.of(limits);

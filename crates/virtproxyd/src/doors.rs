@@ -52,6 +52,11 @@ const TLS: Purpose = Purpose::Clients(Door {
 });
 
 impl OpenDoor {
+    /// Whether its clients come with TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.purpose == TLS
+    }
+
     /// What it is and where, for the log.
     pub(crate) fn describe(&self) -> String {
         let kind = match self.purpose {

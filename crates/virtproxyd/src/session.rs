@@ -9,10 +9,13 @@ use gate::relay::{End, Handover, Leg, Relay, Summary};
 use gate::stream::{Peer, Stream};
 use gate::throttle::Throttle;
 use gate::tls::Link;
+use tokio::time::timeout;
 use virt_proto::Identity;
 
 use crate::access::UriAccess;
 use crate::auth::{AuthSettings, Authentication};
+use crate::certificates::Certificates;
+use crate::certificates::channel::open_channel;
 use crate::clients::{About, Clients, Presence, Transport};
 use crate::config::{Config, Method};
 use crate::conversation::{Conversation, Goodbye, Ready};
@@ -55,6 +58,8 @@ pub(crate) struct Live {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
+    /// Where TLS is used.
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) throttle: Throttle,
     live: RwLock<Arc<Live>>,
 }
@@ -68,9 +73,14 @@ pub(crate) struct Caller {
 }
 
 impl Shared {
-    pub(crate) fn new(clients: Arc<Clients>, live: Live) -> Shared {
+    pub(crate) fn new(
+        clients: Arc<Clients>,
+        certificates: Option<Certificates>,
+        live: Live,
+    ) -> Shared {
         Shared {
             clients,
+            certificates,
             throttle: Throttle::default(),
             live: RwLock::new(Arc::new(live)),
         }
@@ -128,17 +138,35 @@ impl Shared {
         caller: &Caller,
         live: &Arc<Live>,
         presence: &Presence,
-        link: Link,
+        mut link: Link,
     ) -> Result<Ready, Goodbye> {
         if let Some(unix) = caller.unix {
             let identity = tokio::task::spawn_blocking(move || unix.identity()).await;
             let identity = identity.map_err(|_| Goodbye::Failed("cannot look up users".into()))?;
             presence.update(|about| about.identity = identity);
         }
+        if caller.door.transport == Transport::Tls {
+            let name = self.open_channel(&mut link).await?;
+            presence.update(|about| {
+                about.identity.x509_distinguished_name = name;
+                about.authenticated = live.config.auth.tls == Method::None;
+            });
+        }
         let auth = Authentication::new(caller, live, &link)?;
         Conversation::new(self, caller, live, presence, link, auth)
             .run()
             .await
+    }
+
+    /// Gives a client its secure channel, and finds out its name.
+    async fn open_channel(&self, link: &mut Link) -> Result<Option<String>, Goodbye> {
+        let Some(certificates) = &self.certificates else {
+            return Err(Goodbye::Failed("there is no certificate for TLS".into()));
+        };
+        let loaded = certificates.current();
+        let opened = timeout(HANDSHAKE_LIMIT, open_channel(link, &loaded)).await;
+        let opened = opened.map_err(|_| Goodbye::Stalled(HANDSHAKE_LIMIT))?;
+        opened.map_err(|error| Goodbye::Failed(error.to_string()))
     }
 
     fn hand_over(

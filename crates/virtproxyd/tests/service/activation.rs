@@ -3,7 +3,9 @@
 use std::net::TcpStream;
 
 use anyhow::Result;
-use testbed::{Client, Libvirtd, PATIENCE, Running, eventually, free_port, packages, uri_tcp, uri_unix, virsh};
+use testbed::{
+    Client, Libvirtd, PATIENCE, Running, eventually, free_port, packages, uri_tcp, uri_unix, virsh,
+};
 
 use crate::home::{Home, PROGRAM};
 
@@ -11,7 +13,8 @@ use crate::home::{Home, PROGRAM};
 fn activated(home: &Home, sockets: &[(&str, &str)]) -> Result<Running> {
     packages::require("systemd")?;
     let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
-    let mut client = Client::new("systemd-socket-activate").args([format!("--fdname={}", names.join(":"))]);
+    let mut client =
+        Client::new("systemd-socket-activate").args([format!("--fdname={}", names.join(":"))]);
     for (_, address) in sockets {
         client = client.args(["-l", address]);
     }
@@ -26,7 +29,8 @@ fn activated(home: &Home, sockets: &[(&str, &str)]) -> Result<Running> {
 fn handed_over_sockets_are_known_by_their_names_and_no_others_are_opened() {
     let libvirtd = Libvirtd::start().unwrap();
     // What is said of sockets here has no effect.
-    let home = Home::new("listen_tcp = 1\nauth_tcp = \"none\"\nlisten_addr = \"127.0.0.1\"").unwrap();
+    let home =
+        Home::new("listen_tcp = 1\nauth_tcp = \"none\"\nlisten_addr = \"127.0.0.1\"").unwrap();
     libvirtd.link_as(home.path(), "test").unwrap();
     let (writing, looking) = (home.join("any-name"), home.join("another"));
     let port = free_port().unwrap();
@@ -37,11 +41,16 @@ fn handed_over_sockets_are_known_by_their_names_and_no_others_are_opened() {
         ("virtproxyd-tcp.socket", &*address),
     ];
     let mut manager = activated(&home, &sockets).unwrap();
-    eventually(PATIENCE, "the activator", || looking.exists() && writing.exists()).unwrap();
+    eventually(PATIENCE, "the activator", || {
+        looking.exists() && writing.exists()
+    })
+    .unwrap();
     let undefine = |uri: &str| virsh(uri).args(["destroy", "test"]).run().unwrap();
     let refused = undefine(&uri_unix("test:///default", &looking));
     assert!(refused.stderr.contains("read only"), "{refused}");
-    undefine(&uri_unix("test:///default", &writing)).succeeded().unwrap();
+    undefine(&uri_unix("test:///default", &writing))
+        .succeeded()
+        .unwrap();
     let listed = virsh(&uri_tcp("test:///default", port)).args(["list", "--all"]);
     assert!(listed.run().unwrap().succeeded().unwrap().contains("test"));
     assert!(!home.join("libvirt-sock").exists());

@@ -71,7 +71,12 @@ impl Home {
 
     pub(crate) fn program(&self) -> Client {
         let (conf, pid) = (self.join("conf"), self.join("pid"));
-        Client::new(PROGRAM).args(["-f".as_ref(), conf.as_os_str(), "-p".as_ref(), pid.as_os_str()])
+        Client::new(PROGRAM).args([
+            "-f".as_ref(),
+            conf.as_os_str(),
+            "-p".as_ref(),
+            pid.as_os_str(),
+        ])
     }
 
     /// Runs it to its end, which is to come at once.

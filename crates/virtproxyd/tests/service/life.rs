@@ -73,11 +73,17 @@ fn it_leaves_its_starter_once_it_serves() {
 #[test]
 fn it_ends_after_a_time_without_clients_and_not_before() {
     let mut pair = Pair::start("", &["-t", "1"]).unwrap();
-    let mut client = pair.client().args(["event", "--all", "--loop"]).start().unwrap();
+    let mut client = pair
+        .client()
+        .args(["event", "--all", "--loop"])
+        .start()
+        .unwrap();
     pair.proxy.await_log("opened test:///default").unwrap();
-    let quiet = eventually(Duration::from_secs(3), "an end in spite of a client", || {
-        pair.proxy.ended().unwrap().is_some()
-    });
+    let quiet = eventually(
+        Duration::from_secs(3),
+        "an end in spite of a client",
+        || pair.proxy.ended().unwrap().is_some(),
+    );
     assert!(quiet.is_err(), "it ended although a client was there");
     client.process().kill();
     let status = pair.proxy.wait(PATIENCE).unwrap();
@@ -88,20 +94,34 @@ fn it_ends_after_a_time_without_clients_and_not_before() {
 #[test]
 fn a_broken_configuration_changes_nothing_and_says_why() {
     let mut pair = Pair::start("", &[]).unwrap();
-    let mut client = pair.client().args(["event", "--all", "--loop"]).start().unwrap();
+    let mut client = pair
+        .client()
+        .args(["event", "--all", "--loop"])
+        .start()
+        .unwrap();
     pair.proxy.await_log("opened test:///default").unwrap();
     pair.proxy.reload("max_clients = nonsense").unwrap();
     pair.proxy.await_log("everything stays as it was").unwrap();
-    assert!(pair.proxy.log().contains("virtproxyd.conf"), "{}", pair.proxy.log());
+    assert!(
+        pair.proxy.log().contains("virtproxyd.conf"),
+        "{}",
+        pair.proxy.log()
+    );
     pair.serves().unwrap();
-    assert!(client.process().ended().unwrap().is_none(), "a client was dropped");
+    assert!(
+        client.process().ended().unwrap().is_none(),
+        "a client was dropped"
+    );
 
     let deny = "uri_access = [ \"deny from any\" ]";
     pair.proxy.reload(deny).unwrap();
     pair.proxy.await_log("the configuration is read").unwrap();
     let refused = pair.client().args(["list"]).run().unwrap();
     assert!(refused.stderr.contains("access denied"), "{refused}");
-    assert!(client.process().ended().unwrap().is_none(), "a client was dropped");
+    assert!(
+        client.process().ended().unwrap().is_none(),
+        "a client was dropped"
+    );
 }
 
 #[test]
@@ -122,10 +142,15 @@ fn rules_say_who_may_open_what() {
     let pair = Pair::start(rules, &[]).unwrap();
     pair.serves().unwrap();
     let refused = pair.client().args(["destroy", "test"]).run().unwrap();
-    assert!(refused.stderr.contains("read only") || refused.stderr.contains("forbidden"), "{refused}");
+    assert!(
+        refused.stderr.contains("read only") || refused.stderr.contains("forbidden"),
+        "{refused}"
+    );
     let other = virsh(&uri_unix("qemu:///system", &pair.proxy.socket()));
     let refused = other.args(["list"]).run().unwrap();
     assert!(refused.stderr.contains("access denied"), "{refused}");
     assert!(refused.stderr.contains("qemu:///system"), "{refused}");
-    pair.proxy.await_log("may not open \"qemu:///system\"").unwrap();
+    pair.proxy
+        .await_log("may not open \"qemu:///system\"")
+        .unwrap();
 }

@@ -13,7 +13,12 @@ fn is_refused(home: &Home, message: &str) {
     let ended = home.refused().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{message}: {ended}");
     assert!(ended.stderr.contains(message), "{message}: {ended}");
-    for name in ["libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock", "pid"] {
+    for name in [
+        "libvirt-sock",
+        "libvirt-sock-ro",
+        "libvirt-admin-sock",
+        "pid",
+    ] {
         assert!(!home.join(name).exists(), "{message}: {name} was made");
     }
 }
@@ -31,16 +36,25 @@ fn a_wrong_setting_is_named_with_its_file_and_line() {
         ("unix_sock_rw_perms = \"0999\"", "unix_sock_rw_perms"),
         ("log_outputs = \"1:carrier-pigeon\"", "log_outputs"),
         ("log_filters = \"9:session\"", "log_filters"),
-        ("uri_access = [ \"allow from user nobody-of-this-name\" ]", ":1: uri_access"),
+        (
+            "uri_access = [ \"allow from user nobody-of-this-name\" ]",
+            ":1: uri_access",
+        ),
         ("daemon_sockets = [ \"qemu\" ]", "daemon_sockets"),
-        ("listen_addr = \"127.0.0.1\"\nlisten_tcp = 1\nlisten_tls = 1\ntcp_port = \"5\"\ntls_port = \"5\"", "_port"),
+        (
+            "listen_addr = \"127.0.0.1\"\nlisten_tcp = 1\nlisten_tls = 1\ntcp_port = \"5\"\ntls_port = \"5\"",
+            "_port",
+        ),
     ];
     for (config, message) in table {
         let home = Home::new(config).unwrap();
         is_refused(&home, message);
         let ended = home.refused().unwrap();
         let file = home.join("conf");
-        assert!(ended.stderr.contains(file.to_str().unwrap()) || !message.starts_with(':'), "{ended}");
+        assert!(
+            ended.stderr.contains(file.to_str().unwrap()) || !message.starts_with(':'),
+            "{ended}"
+        );
     }
 }
 

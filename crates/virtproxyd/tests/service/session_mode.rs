@@ -20,7 +20,14 @@ fn a_users_own_virtproxyd_starts_the_daemon_that_a_client_needs() {
     let scratch = Scratch::new().unwrap();
     scratch.share().unwrap();
     let behind = scratch.folder("behind").unwrap();
-    for folder in ["run", "run/libvirt", "config", "config/libvirt", "bin", "cache"] {
+    for folder in [
+        "run",
+        "run/libvirt",
+        "config",
+        "config/libvirt",
+        "bin",
+        "cache",
+    ] {
         scratch.folder(folder).unwrap();
     }
     let conf = format!(
@@ -36,12 +43,35 @@ fn a_users_own_virtproxyd_starts_the_daemon_that_a_client_needs() {
         scratch.join("run/libvirt/virttestd-sock"),
     )
     .unwrap();
-    for folder in ["", "run", "run/libvirt", "config", "config/libvirt", "bin", "cache", "behind"] {
-        chown(scratch.join(folder), Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    for folder in [
+        "",
+        "run",
+        "run/libvirt",
+        "config",
+        "config/libvirt",
+        "bin",
+        "cache",
+        "behind",
+    ] {
+        chown(
+            scratch.join(folder),
+            Some(user.uid.as_raw()),
+            Some(user.gid.as_raw()),
+        )
+        .unwrap();
     }
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", scratch.join("bin").display());
+    let path = format!(
+        "{}:/usr/sbin:/usr/bin:/sbin:/bin",
+        scratch.join("bin").display()
+    );
     let mut proxy = Client::new("setpriv")
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", PROGRAM, "-v"])
+        .args([
+            "--reuid=nobody",
+            "--regid=nogroup",
+            "--clear-groups",
+            PROGRAM,
+            "-v",
+        ])
         .env("HOME", scratch.path())
         .env("XDG_RUNTIME_DIR", scratch.join("run"))
         .env("XDG_CONFIG_HOME", scratch.join("config"))
