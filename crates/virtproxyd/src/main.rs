@@ -12,6 +12,8 @@ mod frames;
 mod heartbeat;
 mod logging;
 mod options;
+#[cfg(test)]
+mod papers;
 mod paths;
 mod upstream;
 mod who;
