@@ -16,8 +16,9 @@ mod sink;
 mod tests;
 
 use std::fs::DirBuilder;
+use std::io::{IsTerminal, stdin};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Access, access};
@@ -64,11 +65,10 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub(crate) fn of_process(verbose: bool, daemon: bool, paths: &Paths) -> Surroundings {
-        use std::io::IsTerminal;
         Surroundings {
             verbose,
             daemon,
-            terminal: std::io::stdin().is_terminal(),
+            terminal: stdin().is_terminal(),
             file: paths.log.clone(),
             environment: Environment::of_process(),
             destinations: Destinations::default(),
@@ -253,18 +253,5 @@ impl Logging {
     /// Whether anything goes to standard error, which must stay open then.
     pub(crate) fn uses_stderr(&self) -> bool {
         self.shared.uses_stderr()
-    }
-}
-
-/// Where the system's log services are.
-const JOURNAL: &str = "/run/systemd/journal/socket";
-const SYSLOG: &str = "/dev/log";
-
-impl Default for Destinations {
-    fn default() -> Destinations {
-        Destinations {
-            journal: Path::new(JOURNAL).into(),
-            syslog: Path::new(SYSLOG).into(),
-        }
     }
 }
