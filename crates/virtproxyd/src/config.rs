@@ -16,6 +16,8 @@ use std::path::PathBuf;
 use crate::paths::Mode;
 
 pub(crate) use group::group_id;
+#[cfg(test)]
+pub(crate) use keys::names as key_names;
 
 /// How clients of one kind of socket authenticate themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,9 +16,10 @@ mod sink;
 mod tests;
 
 use std::fs::DirBuilder;
+use std::io::{IsTerminal, stdin};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Access, access};
 use tracing::Subscriber;
@@ -64,11 +65,10 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub(crate) fn of_process(verbose: bool, daemon: bool, paths: &Paths) -> Surroundings {
-        use std::io::IsTerminal;
         Surroundings {
             verbose,
             daemon,
-            terminal: std::io::stdin().is_terminal(),
+            terminal: stdin().is_terminal(),
             file: paths.log.clone(),
             environment: Environment::of_process(),
             destinations: Destinations::default(),
@@ -98,7 +98,16 @@ pub(crate) struct Logging {
     configured: Arc<Mutex<config::Logging>>,
 }
 
+/// A log that is ready for [`Logging::adopt`].
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// `None` where nothing is new.
+    plan: Option<Plan>,
+    config: config::Logging,
+}
+
 /// What holds now, out of the configuration and what overrides it.
+#[derive(Debug)]
 struct Plan {
     level: Priority,
     filters: Filters,
@@ -182,24 +191,44 @@ impl Logging {
         tracing_subscriber::registry().with(distributor)
     }
 
-    /// Follows a configuration that was read again. Where it says nothing new about the log, what was
-    /// exchanged since stays.
+    /// Opens what a configuration that was read again wants. Nothing is in force before
+    /// [`Logging::adopt`].
     ///
     /// # Errors
-    /// As for [`Logging::open`]; then nothing has changed.
-    pub(crate) fn configure(&self, config: &config::Logging) -> Result<(), LoggingError> {
-        let mut configured = self
-            .configured
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if *configured != *config {
-            let plan = Plan::make(config, &self.surroundings)?;
+    /// As for [`Logging::open`].
+    pub(crate) fn prepare(&self, config: &config::Logging) -> Result<Prepared, LoggingError> {
+        let configured = self.configured();
+        let plan = if *configured == *config {
+            None
+        } else {
+            Some(Plan::make(config, &self.surroundings)?)
+        };
+        Ok(Prepared {
+            plan,
+            config: config.clone(),
+        })
+    }
+
+    /// Puts in force what was prepared. Where the configuration says nothing new about the log, what
+    /// was exchanged since stays.
+    pub(crate) fn adopt(&self, prepared: Prepared) {
+        if let Some(plan) = prepared.plan {
             self.shared.set_level(plan.level);
             self.shared.set_filters(plan.filters);
             self.shared.set_outputs(plan.outputs);
-            *configured = config.clone();
+            *self.configured() = prepared.config;
         }
-        Ok(())
+    }
+
+    /// [`Logging::prepare`] and [`Logging::adopt`] in one.
+    pub(crate) fn configure(&self, config: &config::Logging) -> Result<(), LoggingError> {
+        self.prepare(config).map(|prepared| self.adopt(prepared))
+    }
+
+    fn configured(&self) -> MutexGuard<'_, config::Logging> {
+        self.configured
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens log files anew, after they were moved away. What cannot be opened stays as it is.
@@ -253,18 +282,5 @@ impl Logging {
     /// Whether anything goes to standard error, which must stay open then.
     pub(crate) fn uses_stderr(&self) -> bool {
         self.shared.uses_stderr()
-    }
-}
-
-/// Where the system's log services are.
-const JOURNAL: &str = "/run/systemd/journal/socket";
-const SYSLOG: &str = "/dev/log";
-
-impl Default for Destinations {
-    fn default() -> Destinations {
-        Destinations {
-            journal: Path::new(JOURNAL).into(),
-            syslog: Path::new(SYSLOG).into(),
-        }
     }
 }

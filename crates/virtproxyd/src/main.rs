@@ -19,6 +19,8 @@ mod heartbeat;
 mod inspector;
 mod logging;
 mod options;
+#[cfg(test)]
+mod papers;
 mod paths;
 mod session;
 mod upstream;

@@ -58,6 +58,8 @@ pub(crate) enum OptionsError {
     Operand(String),
     #[error("option {0} needs a value that is not empty")]
     Empty(&'static str),
+    #[error("the current folder cannot be told: {}", gate::describe(.0))]
+    NoFolder(std::io::Error),
 }
 
 impl Options {
@@ -87,13 +89,13 @@ impl Options {
     }
 }
 
+/// A path, made absolute: a daemon leaves the folder in which it was started.
 fn path(parser: &mut Parser, option: &'static str) -> Result<PathBuf, OptionsError> {
     let value = parser.value()?;
     if value.is_empty() {
-        Err(OptionsError::Empty(option))
-    } else {
-        Ok(value.into())
+        return Err(OptionsError::Empty(option));
     }
+    std::path::absolute(value).map_err(OptionsError::NoFolder)
 }
 
 fn timeout(parser: &mut Parser) -> Result<Option<Duration>, OptionsError> {
@@ -118,8 +120,8 @@ mod tests {
         let options = parse("-d -f conf -p pid -t 30 -v").unwrap();
         let expected = Options {
             daemon: true,
-            config: Some("conf".into()),
-            pid_file: Some("pid".into()),
+            config: Some(std::path::absolute("conf").unwrap()),
+            pid_file: Some(std::path::absolute("pid").unwrap()),
             timeout: Some(Duration::from_secs(30)),
             verbose: true,
             ..Options::default()

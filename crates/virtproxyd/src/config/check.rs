@@ -50,18 +50,19 @@ fn certificates(draft: &Draft) -> Result<(), Clash> {
             return Err((several, format!("{one} is set too; one of them must go")));
         }
     }
-    let set = |keys: [&'static str; 2]| keys.into_iter().find(|key| draft.is_set(key));
-    match (
-        set(["key_file", "key_files"]),
-        set(["cert_file", "cert_files"]),
-    ) {
+    let tls = &draft.config.tls;
+    let key_of = |one, several| if draft.is_set(one) { one } else { several };
+    match (&tls.key_file, &tls.cert_file) {
         (Some(key), None) => Err((
-            key,
-            "a key of its own needs its certificate: cert_file".into(),
+            key_of("key_file", "key_files"),
+            format!(
+                "the certificate for {} is missing: set cert_file",
+                key.display()
+            ),
         )),
-        (None, Some(key)) => Err((
-            key,
-            "a certificate of its own needs its key: key_file".into(),
+        (None, Some(cert)) => Err((
+            key_of("cert_file", "cert_files"),
+            format!("the key for {} is missing: set key_file", cert.display()),
         )),
         _ => Ok(()),
     }

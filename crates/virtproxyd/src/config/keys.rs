@@ -43,6 +43,12 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// The names of all keys.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
 /// The key that was probably meant.
 pub(super) fn near(name: &str) -> Option<&'static str> {
     KEYS.iter()

@@ -351,9 +351,9 @@ fn settings_that_exclude_each_other_are_errors() {
     );
     assert_eq!(
         error("ca_file = '/a'\nkey_file = '/k'"),
-        "v.conf:2: key_file: a key of its own needs its certificate: cert_file"
+        "v.conf:2: key_file: the certificate for /k is missing: set cert_file"
     );
-    assert!(error("cert_file = '/c'").contains("needs its key: key_file"));
+    assert!(error("cert_file = '/c'").contains("the key for /c is missing"));
     assert!(error("key_file = '/k'\nkey_files = [ '/k' ]").contains("one of them must go"));
 }
 

@@ -16,11 +16,24 @@ use super::output::{OutputError, Target};
 /// A pipe that is ready takes as much without waiting (`PIPE_BUF`), in bytes.
 const READY: usize = 4096;
 
+/// Where the sockets of the system's log services are.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+const SYSLOG: &str = "/dev/log";
+
 /// The sockets of the system's log services.
 #[derive(Clone, Debug)]
 pub(super) struct Destinations {
     pub(super) journal: PathBuf,
     pub(super) syslog: PathBuf,
+}
+
+impl Default for Destinations {
+    fn default() -> Destinations {
+        Destinations {
+            journal: JOURNAL.into(),
+            syslog: SYSLOG.into(),
+        }
+    }
 }
 
 #[derive(Debug)]
