@@ -59,7 +59,7 @@ impl UnixPeer {
 }
 
 /// When a process started: field 22 of its `stat`, behind the name, which may hold anything.
-fn start_of(pid: i32) -> Option<u64> {
+pub(crate) fn start_of(pid: i32) -> Option<u64> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     let (_, behind_name) = stat.rsplit_once(')')?;

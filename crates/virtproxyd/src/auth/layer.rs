@@ -1,0 +1,56 @@
+//! SASL's security layer, which a connection is inside of once its client is known.
+//!
+//! Seen with virsh and libvirtd 9.0: the reply that says that SASL is complete travels outside of the
+//! layer, and the client's next call is the first thing inside. Nothing comes before it: the byte 1
+//! that a TLS server sends before RPC begins has no counterpart here.
+
+use sasl::{SaslError, Session};
+
+/// SASL's security layer on one connection.
+#[derive(Debug)]
+pub(crate) struct SaslLayer {
+    session: Session,
+    /// What came out and found no room.
+    left: Vec<u8>,
+}
+
+impl SaslLayer {
+    pub(super) fn new(session: Session) -> SaslLayer {
+        SaslLayer {
+            session,
+            left: Vec::new(),
+        }
+    }
+
+    /// Takes bytes of the network and puts what is inside them into `plain`; says how many bytes
+    /// these are. The start of a packet that has not come whole stays inside, up to 64 KiB of it, so
+    /// that more can come out than was put in: what finds no room comes out next time.
+    ///
+    /// # Errors
+    /// When these are not the bytes that the client sealed.
+    pub(crate) fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> Result<usize, SaslError> {
+        self.session.decode(sealed, &mut self.left)?;
+        let len = self.left.len().min(plain.len());
+        for (to, from) in plain.iter_mut().zip(self.left.drain(..len)) {
+            *to = from;
+        }
+        if self.left.is_empty() {
+            // No buffer belongs to an idle connection.
+            self.left = Vec::new();
+        }
+        Ok(len)
+    }
+
+    /// Whether something came out and found no room.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Seals `plain` and appends it to `sealed`.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> Result<(), SaslError> {
+        self.session.encode(plain, sealed)
+    }
+}

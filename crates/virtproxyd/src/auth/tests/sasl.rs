@@ -1,0 +1,252 @@
+//! SASL, with libsasl2's own database of users. It reads its configuration once for a process, so
+//! that these tests need a runner that gives each a process.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use testbed::{Client, Scratch, clean_command, packages};
+use tokio::net::TcpListener;
+use virt_proto::{AuthList, AuthPolkit, AuthType, SaslInit, SaslMechanisms};
+
+use super::wire::{REFUSED, Server};
+use super::*;
+
+/// A SASL of this test alone with the user `fred` (password `secret`).
+struct Bed {
+    scratch: Scratch,
+}
+
+impl Bed {
+    fn new() -> Bed {
+        packages::require("sasl2-bin").unwrap();
+        packages::require("libsasl2-modules").unwrap();
+        let scratch = Scratch::new().unwrap();
+        let database = scratch.join("sasldb");
+        let config = format!(
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\n\
+             mech_list: SCRAM-SHA-256 DIGEST-MD5 PLAIN ANONYMOUS\n",
+            database.display()
+        );
+        scratch.write("libvirt.conf", config).unwrap();
+        let mut child = clean_command("saslpasswd2")
+            .args(["-p", "-c", "-a", "libvirt", "-f"])
+            .arg(&database)
+            .arg("fred")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"secret").unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+        Bed { scratch }
+    }
+
+    fn settings(&self, allowed: Option<&[&str]>) -> Arc<AuthSettings> {
+        let names = |list: &[&str]| list.iter().copied().map(str::to_owned).collect();
+        let auth = Auth {
+            sasl_allowed_usernames: allowed.map(names),
+            ..auth(Method::Sasl)
+        };
+        let elsewhere = Elsewhere {
+            sasl_folder: Some(self.scratch.path().to_owned()),
+            bus_address: None,
+        };
+        Arc::new(AuthSettings::new(&auth, elsewhere).unwrap())
+    }
+
+    fn client(&self, transport: Transport, allowed: Option<&[&str]>) -> Authentication {
+        Authentication::new(subject(Method::Sasl, transport), self.settings(allowed))
+    }
+
+    /// What virsh says when it connects to a server with these settings, and that server.
+    async fn virsh(&self, password: &str, allowed: Option<&[&str]>) -> (String, Server) {
+        let passwords = format!(
+            "[credentials-fred]\nauthname=fred\npassword={password}\n\n\
+             [auth-libvirt-127.0.0.1]\ncredentials=fred\n"
+        );
+        let file = self.scratch.write("passwords", passwords).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let file = file.display();
+        let uri = format!("qemu+tcp://{address}/system?authfile={file}");
+        let virsh = Client::new("virsh").args(["-c", &uri, "list"]);
+        let virsh = tokio::task::spawn_blocking(move || virsh.run().unwrap());
+        let (stream, _) = listener.accept().await.unwrap();
+        let subject = Subject {
+            local_address: Some(address.to_string().replace(':', ";")),
+            remote_address: Some(stream.peer_addr().unwrap().to_string().replace(':', ";")),
+            ..subject(Method::Sasl, Transport::Tcp)
+        };
+        let auth = Authentication::new(subject, self.settings(allowed));
+        let mut server = Server::new(stream, auth);
+        server.serve().await;
+        let finished = virsh.await.unwrap();
+        assert!(!finished.status.success(), "{finished}");
+        (finished.stderr, server)
+    }
+}
+
+fn start(mechanism: &str, data: Option<&[u8]>) -> SaslStart {
+    SaslStart {
+        mechanism: mechanism.to_owned(),
+        data: SaslData(data.map(<[u8]>::to_vec)),
+    }
+}
+
+fn step(data: &[u8]) -> SaslStep {
+    SaslStep {
+        data: SaslData(Some(data.to_vec())),
+    }
+}
+
+const PASSWORD: Option<&[u8]> = Some(b"\0fred\0secret");
+
+#[tokio::test]
+async fn virsh_gets_in_with_its_password_and_goes_on_inside_the_security_layer() {
+    let bed = Bed::new();
+    let (said, mut server) = bed.virsh("secret", None).await;
+    assert!(said.contains(REFUSED), "{said}");
+    assert!(server.auth.is_done());
+    assert_eq!(server.auth.sasl_name(), Some("fred"));
+    let types = call(&mut server.auth, &AuthList).await;
+    assert_eq!(types, Ok(AuthTypes(vec![AuthType::NONE])));
+}
+
+#[tokio::test]
+async fn virsh_with_a_wrong_password_is_told_that_it_failed() {
+    let bed = Bed::new();
+    let (said, server) = bed.virsh("guess", None).await;
+    assert!(
+        said.contains("authentication failed: authentication failed"),
+        "{said}"
+    );
+    assert!(!server.auth.is_done());
+    assert_eq!(server.auth.sasl_name(), None);
+}
+
+#[tokio::test]
+async fn a_list_of_names_lets_in_those_that_are_on_it() {
+    let bed = Bed::new();
+    let (said, server) = bed.virsh("secret", Some(&["mary", "fr?d*"])).await;
+    assert!(said.contains(REFUSED), "{said}");
+    assert!(server.auth.is_done());
+}
+
+#[tokio::test]
+async fn a_list_of_names_keeps_out_those_that_are_not_on_it() {
+    let bed = Bed::new();
+    for list in [&["mary", "fre", "?fred"][..], &[]] {
+        let (said, server) = bed.virsh("secret", Some(list)).await;
+        assert!(said.contains("authentication failed"), "{said}");
+        assert!(!server.auth.is_done());
+        assert_eq!(server.auth.sasl_name(), None);
+    }
+}
+
+#[tokio::test]
+async fn where_the_socket_is_secure_any_mechanism_is_good_and_no_layer_follows() {
+    let bed = Bed::new();
+    for transport in [Transport::Unix, Transport::Tls] {
+        let mut auth = bed.client(transport, None);
+        let SaslMechanisms(names) = call(&mut auth, &SaslInit).await.unwrap();
+        assert!(names.split(',').any(|name| name == "PLAIN"), "{names}");
+        let reply = call(&mut auth, &start("PLAIN", PASSWORD)).await.unwrap();
+        assert!(reply.complete);
+        assert!(auth.is_done() && auth.take_security_layer().is_none());
+        assert_eq!(auth.sasl_name(), Some("fred"));
+    }
+}
+
+#[tokio::test]
+async fn on_tcp_only_mechanisms_with_a_strong_layer_are_offered_and_taken() {
+    let bed = Bed::new();
+    let mut auth = bed.client(Transport::Tcp, None);
+    let names = call(&mut auth, &SaslInit).await.unwrap();
+    assert_eq!(names, SaslMechanisms("DIGEST-MD5".to_owned()));
+    let error = call(&mut auth, &start("PLAIN", PASSWORD))
+        .await
+        .unwrap_err();
+    assert_eq!(error, RemoteError::auth_failed());
+    assert!(!auth.is_done());
+}
+
+#[tokio::test]
+async fn whoever_fails_may_begin_again_on_the_same_connection() {
+    let bed = Bed::new();
+    let mut auth = bed.client(Transport::Unix, None);
+    for wrong in [&b"\0fred\0guess"[..], b"\0nobody\0secret", b"", b"\0\0\0"] {
+        call(&mut auth, &SaslInit).await.unwrap();
+        let error = call(&mut auth, &start("PLAIN", Some(wrong)))
+            .await
+            .unwrap_err();
+        assert_eq!(error, RemoteError::auth_failed());
+    }
+    call(&mut auth, &SaslInit).await.unwrap();
+    let reply = call(&mut auth, &start("PLAIN", PASSWORD)).await.unwrap();
+    assert!(reply.complete && auth.is_done());
+}
+
+#[tokio::test]
+async fn whoever_guesses_for_long_is_given_up() {
+    let bed = Bed::new();
+    let mut auth = bed.client(Transport::Unix, None);
+    for _ in 0..10 {
+        call(&mut auth, &SaslInit).await.unwrap();
+        let wrong = start("PLAIN", Some(b"\0fred\0guess"));
+        assert!(call(&mut auth, &wrong).await.is_err());
+    }
+    assert!(auth.is_hopeless());
+    assert!(call(&mut auth, &SaslInit).await.is_err());
+    assert!(call(&mut auth, &start("PLAIN", PASSWORD)).await.is_err());
+    assert!(!auth.is_done());
+}
+
+#[tokio::test]
+async fn calls_out_of_turn_are_refused() {
+    let bed = Bed::new();
+    let mut auth = bed.client(Transport::Unix, None);
+    let failed = RemoteError::auth_failed();
+    // Before the beginning.
+    let error = call(&mut auth, &start("PLAIN", PASSWORD))
+        .await
+        .unwrap_err();
+    assert_eq!(error, failed);
+    assert_eq!(call(&mut auth, &step(b"x")).await.unwrap_err(), failed);
+    // A step before the start ends the session.
+    call(&mut auth, &SaslInit).await.unwrap();
+    assert_eq!(call(&mut auth, &step(b"x")).await.unwrap_err(), failed);
+    assert!(call(&mut auth, &start("PLAIN", PASSWORD)).await.is_err());
+    // A second beginning is refused, and the first one goes on.
+    call(&mut auth, &SaslInit).await.unwrap();
+    assert_eq!(call(&mut auth, &SaslInit).await.unwrap_err(), failed);
+    assert_eq!(call(&mut auth, &AuthPolkit).await.unwrap_err(), failed);
+    let SaslReply { complete, .. } = call(&mut auth, &start("PLAIN", None)).await.unwrap();
+    assert!(!complete && !auth.is_done());
+    let reply = call(&mut auth, &step(b"\0fred\0secret")).await.unwrap();
+    assert!(reply.complete && auth.is_done());
+    // After the end.
+    assert_eq!(call(&mut auth, &SaslInit).await.unwrap_err(), failed);
+    assert_eq!(call(&mut auth, &step(b"x")).await.unwrap_err(), failed);
+    assert!(auth.is_done() && !auth.is_hopeless());
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_half_way_leaves_nobody_in() {
+    let bed = Bed::new();
+    let mut auth = bed.client(Transport::Unix, None);
+    call(&mut auth, &SaslInit).await.unwrap();
+    let payload = start("PLAIN", PASSWORD).encode();
+    {
+        let answer = auth.answer(Procedure::AUTH_SASL_START, &payload);
+        tokio::pin!(answer);
+        // Polled once, so that the session is on its way.
+        let once = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(answer.as_mut().poll(context).is_ready())
+        });
+        assert!(!once.await);
+    }
+    assert!(!auth.is_done());
+    assert!(call(&mut auth, &start("PLAIN", PASSWORD)).await.is_err());
+    assert!(!auth.is_done());
+}
