@@ -6,6 +6,7 @@
 
 mod access;
 mod auth;
+mod admin;
 mod autostart;
 mod certificates;
 mod clients;
