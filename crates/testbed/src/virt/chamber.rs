@@ -20,7 +20,8 @@ use crate::scratch::Scratch;
 /// - `etc` and `log` are folders of the test, so that it can write and read in them; so is `sasl2`,
 ///   if there is one. State is kept in memory.
 /// - What libvirtd finds out about an emulator takes seconds. It keeps that in files that it checks
-///   by itself, and all tests share them (`$2`). Only one emulator is to be found, and no KVM.
+///   by itself, and all tests share them (`$2`). Only one emulator is to be found, and no KVM; a file in its place
+///   must not be writable even for root, or libvirtd would try again and again.
 /// - The qemu driver wants a user and a group that the package makes, but not everywhere.
 const SCRIPT: &str = r#"
 set -e
@@ -34,8 +35,12 @@ mount --bind "$2" /var/cache/libvirt/qemu/capabilities
 mount --bind etc /etc/libvirt
 mount --bind log /var/log/libvirt
 if [ -d sasl2 ]; then mount --bind sasl2 /etc/sasl2; fi
+touch nothing
 for hidden in /dev/kvm /usr/bin/qemu-system-i386; do
-    if [ -e "$hidden" ]; then mount --bind /dev/null "$hidden"; fi
+    if [ -e "$hidden" ]; then
+        mount --bind nothing "$hidden"
+        mount -o remount,bind,ro "$hidden"
+    fi
 done
 cp /etc/passwd passwd
 grep -q '^libvirt-qemu:' passwd || echo 'libvirt-qemu:x:64055:64055::/nonexistent:/bin/false' >> passwd
