@@ -163,18 +163,43 @@ impl<'a> Conversation<'a> {
         match result {
             Ok(Obeyed::Reply(payload)) => {
                 self.send(&header.reply().frame_around(&payload)).await?;
-                if header.procedure == Procedure::CONNECT_CLOSE {
-                    return Ok(Next::Close);
+                if is_about_auth(header) {
+                    self.after_auth()?;
                 }
-                Ok(Next::Stay)
+                match header.procedure {
+                    Procedure::CONNECT_CLOSE => Ok(Next::Close),
+                    _ => Ok(Next::Stay),
+                }
             }
             Ok(Obeyed::Open(open)) => Ok(Next::Open(open, header)),
             Err(error) => {
                 tracing::debug!("client {}: {header:?}: {error}", self.presence.id());
                 self.send(&header.refusal().frame(&error)).await?;
+                if self.auth.is_hopeless() {
+                    return Err(Goodbye::Failed(
+                        "it failed to authenticate too often".into(),
+                    ));
+                }
                 Ok(Next::Stay)
             }
         }
+    }
+
+    /// Takes note of how far the client has come, and lets SASL's security layer begin behind the
+    /// reply that was just sent.
+    fn after_auth(&mut self) -> Result<(), Goodbye> {
+        if !self.auth.is_done() {
+            return Ok(());
+        }
+        let name = self.auth.sasl_name().map(str::to_owned);
+        self.presence.update(|about| {
+            about.authenticated = true;
+            about.identity.sasl_user_name = name;
+        });
+        if let Some(layer) = self.auth.take_security_layer() {
+            self.link.layer(layer).map_err(FrameError::from)?;
+        }
+        Ok(())
     }
 
     /// What makes a call wrong before its arguments are looked at, in the order of a daemon.

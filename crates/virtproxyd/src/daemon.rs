@@ -12,10 +12,13 @@ use gate::lifecycle::{PidFile, Signal, Signals, Starter, State, hold_signals, te
 use gate::limits::{accept_with_room, clients_that_fit, raise_descriptor_limit};
 use gate::listen::Listener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::access::UriAccess;
+use crate::admin::{Administered, Hooks, Server};
+use crate::auth::{AuthSettings, Elsewhere};
 use crate::certificates::Certificates;
 use crate::clients::Clients;
 use crate::config::{Config, Limits};
@@ -64,6 +67,8 @@ impl Source {
     fn live(&self, config: Config) -> Result<Live> {
         let access = UriAccess::parse(&config.uri_access)
             .map_err(|error| anyhow::anyhow!("{}:{error}", self.file().display()))?;
+        let auth = AuthSettings::new(&config.auth, Elsewhere::default());
+        let auth = auth.with_context(|| self.file().display().to_string())?;
         let folder = config.daemons.folder.clone();
         let drivers = Drivers {
             folder: folder.unwrap_or_else(|| self.paths.run.clone()),
@@ -71,7 +76,7 @@ impl Source {
             for_user: self.paths.mode() == Mode::Session,
         };
         Ok(Live {
-            auth: Arc::default(),
+            auth: Arc::new(auth),
             drivers,
             access,
             config,
@@ -222,6 +227,10 @@ struct Daemon<'a> {
     shared: Arc<Shared>,
     relay: Arc<RpcRelay>,
     limit: ClientLimit,
+    administered: Arc<Administered>,
+    admins: Arc<Clients>,
+    /// Given by an administrator who wants the end.
+    order: Arc<Notify>,
     /// In seconds; 0 for none.
     timeout: Arc<AtomicU64>,
 }
@@ -248,13 +257,33 @@ impl<'a> Daemon<'a> {
             }
         });
         let timeout = options.timeout.map_or(0, |timeout| timeout.as_secs());
+        let timeout = Arc::new(AtomicU64::new(timeout));
+        let order = Arc::new(Notify::new());
+        let live = shared.live();
+        let limits = &live.config.limits;
+        let admins = Clients::new(limits.admin_clients, 0);
+        let has_tls = shared.certificates.is_some();
+        let administered = Administered::new(
+            Server::new("virtproxyd", &shared.clients, limits.workers, has_tls),
+            Server::new("admin", &admins, limits.admin_workers, false),
+            live.config.admin_keepalive,
+            Orders {
+                shared: Arc::clone(&shared),
+                logging: logging.clone(),
+                timeout: Arc::clone(&timeout),
+                end: Arc::clone(&order),
+            },
+        );
         Ok(Daemon {
             source,
             logging,
             shared,
             relay,
             limit,
-            timeout: Arc::new(AtomicU64::new(timeout)),
+            administered,
+            admins,
+            order,
+            timeout,
         })
     }
 
@@ -268,7 +297,12 @@ impl<'a> Daemon<'a> {
                 Purpose::Clients(door) => {
                     work.spawn(self.accept_clients(listener, door));
                 }
-                Purpose::Admin => {}
+                Purpose::Admin => {
+                    work.spawn(accept_administrators(
+                        listener,
+                        Arc::clone(&self.administered),
+                    ));
+                }
             }
         }
         starter
@@ -277,6 +311,7 @@ impl<'a> Daemon<'a> {
         tell(State::Ready);
         tokio::select! {
             name = self.heed(&mut signals) => tracing::info!("virtproxyd caught {name}"),
+            () = self.order.notified() => tracing::info!("an administrator ends virtproxyd"),
             () = self.idle_for_too_long() => tracing::info!("no clients for the time of -t"),
         }
         tell(State::Stopping);
@@ -325,7 +360,8 @@ impl<'a> Daemon<'a> {
         loop {
             sleep(IDLE_PAUSE).await;
             let timeout = self.timeout.load(Ordering::Relaxed);
-            if timeout == 0 || self.shared.clients.count().0 > 0 {
+            let clients = self.shared.clients.count().0 + self.admins.count().0;
+            if timeout == 0 || clients > 0 {
                 idle_since = Instant::now();
             } else if idle_since.elapsed() >= Duration::from_secs(timeout) {
                 return;
@@ -366,7 +402,76 @@ impl<'a> Daemon<'a> {
         self.shared
             .clients
             .set_limits(clients, limits.anonymous_clients);
+        self.admins.set_limits(limits.admin_clients, 0);
         self.shared.replace(live);
         Ok(())
     }
+}
+
+/// What administrators may have the daemon do.
+struct Orders {
+    shared: Arc<Shared>,
+    logging: Logging,
+    timeout: Arc<AtomicU64>,
+    end: Arc<Notify>,
+}
+
+impl Hooks for Orders {
+    fn update_tls(&self) -> Result<(), String> {
+        let Some(certificates) = &self.shared.certificates else {
+            return Err("virtproxyd does not listen for TLS".into());
+        };
+        let live = self.shared.live();
+        let loaded = certificates.reload(&live.config.tls);
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        tracing::info!(
+            "an administrator had certificates read: {}",
+            loaded.describe()
+        );
+        Ok(())
+    }
+
+    fn log_outputs(&self) -> String {
+        self.logging.outputs()
+    }
+
+    fn log_filters(&self) -> String {
+        self.logging.filters()
+    }
+
+    fn set_log_outputs(&self, outputs: &str) -> Result<(), String> {
+        let set = self.logging.set_outputs(outputs);
+        set.map_err(|error| error.to_string())
+    }
+
+    fn set_log_filters(&self, filters: &str) -> Result<(), String> {
+        let set = self.logging.set_filters(filters);
+        set.map_err(|error| error.to_string())
+    }
+
+    fn set_timeout(&self, seconds: u32) -> Result<(), String> {
+        self.timeout.store(seconds.into(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn shutdown(&self) {
+        self.end.notify_one();
+    }
+}
+
+async fn accept_administrators(listener: Listener, administered: Arc<Administered>) {
+    let room = || std::future::ready(());
+    accept_with_room(&listener, room, |stream, peer| {
+        let about = match about(&stream, peer) {
+            Ok(about) => about,
+            Err(error) => {
+                let error = gate::describe(&error);
+                tracing::warn!("cannot tell who an administrator is: {error}");
+                return;
+            }
+        };
+        let administered = Arc::clone(&administered);
+        tokio::spawn(administered.serve(stream, about));
+    })
+    .await;
 }

@@ -5,8 +5,8 @@
 #![allow(dead_code, reason = "the parts are being put together")]
 
 mod access;
-mod auth;
 mod admin;
+mod auth;
 mod autostart;
 mod certificates;
 mod clients;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use virt_proto::Identity;
 
 use crate::access::UriAccess;
-use crate::auth::{AuthSettings, Authentication};
+use crate::auth::{AuthSettings, Authentication, Subject};
 use crate::certificates::Certificates;
 use crate::certificates::channel::open_channel;
 use crate::clients::{About, Clients, Presence, Transport};
@@ -70,6 +70,8 @@ pub(crate) struct Caller {
     pub(crate) door: Door,
     pub(crate) peer: Peer,
     pub(crate) unix: Option<UnixPeer>,
+    /// Our own address on the connection, as libvirt writes it.
+    pub(crate) local_address: Option<String>,
 }
 
 impl Shared {
@@ -108,7 +110,19 @@ impl Shared {
                 return;
             }
         };
-        let caller = Caller { door, peer, unix };
+        let local_address = match &stream {
+            Stream::Tcp(stream) => stream
+                .local_addr()
+                .ok()
+                .map(|local| address(Peer::Tcp(local))),
+            Stream::Unix(_) => None,
+        };
+        let caller = Caller {
+            door,
+            peer,
+            unix,
+            local_address: local_address.flatten(),
+        };
         let live = self.live();
         let Ok(presence) = self.clients.enter(caller.about(&live)) else {
             self.warn(|| format!("client {peer} is not served: there are too many clients"));
@@ -152,7 +166,8 @@ impl Shared {
                 about.authenticated = live.config.auth.tls == Method::None;
             });
         }
-        let auth = Authentication::new(caller, live, &link)?;
+        let who = caller.peer.to_string();
+        let auth = Authentication::new(caller.subject(live, who), Arc::clone(&live.auth));
         Conversation::new(self, caller, live, presence, link, auth)
             .run()
             .await
@@ -253,14 +268,31 @@ pub(crate) fn on_end(shared: &Arc<Shared>) -> impl Fn(Ticket, Summary<Fault>) + 
 }
 
 impl Caller {
-    fn about(&self, live: &Live) -> About {
+    /// How it has to authenticate itself.
+    fn method(&self, live: &Live) -> Method {
         let auth = &live.config.auth;
-        let method = match (self.door.transport, self.door.read_only) {
+        match (self.door.transport, self.door.read_only) {
             (Transport::Unix, true) => auth.unix_ro,
             (Transport::Unix, false) => auth.unix_rw,
             (Transport::Tcp, _) => auth.tcp,
             (Transport::Tls, _) => auth.tls,
-        };
+        }
+    }
+
+    fn subject(&self, live: &Live, who: String) -> Subject {
+        Subject {
+            method: self.method(live),
+            transport: self.door.transport,
+            read_only: self.door.read_only,
+            unix: self.unix,
+            local_address: self.local_address.clone(),
+            remote_address: address(self.peer),
+            who: format!("client {who}"),
+        }
+    }
+
+    fn about(&self, live: &Live) -> About {
+        let method = self.method(live);
         About {
             transport: self.door.transport,
             connected: SystemTime::now(),
