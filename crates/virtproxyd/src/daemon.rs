@@ -2,10 +2,10 @@
 //! the timeout ends it.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use gate::lifecycle::{PidFile, Signal, Signals, Starter, State, hold_signals, tell_manager};
@@ -15,19 +15,20 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use virt_proto::Identity;
 
-use crate::access::UriAccess;
-use crate::admin::{Administered, Hooks, Server};
-use crate::auth::{AuthSettings, Elsewhere};
+use crate::admin::{Administered, Server};
 use crate::certificates::Certificates;
-use crate::clients::Clients;
+use crate::clients::{About, Clients, Transport};
 use crate::config::{Config, Limits};
 use crate::doors::{self, Door, OpenDoor, Purpose};
-use crate::drivers::Drivers;
 use crate::logging::Logging;
 use crate::options::Options;
-use crate::paths::{Mode, Paths};
+use crate::orders::Orders;
+use crate::paths::Mode;
 use crate::session::{Live, RpcRelay, Shared, on_end};
+use crate::source::Source;
+use crate::who::{UnixPeer, address};
 
 /// How long sessions may go on once the daemon was told to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -40,49 +41,6 @@ const BLOCKING_THREADS: usize = 64;
 
 /// How often to look whether clients are there, while the daemon ends without them.
 const IDLE_PAUSE: Duration = Duration::from_millis(250);
-
-/// Where the settings come from.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) paths: Paths,
-    /// `-f`
-    pub(crate) file: Option<PathBuf>,
-}
-
-impl Source {
-    /// Reads the configuration and all that it names; nothing is opened for clients yet.
-    pub(crate) fn read(&self) -> Result<Config> {
-        let mode = self.paths.mode();
-        let config = match &self.file {
-            Some(file) => Config::read(file, mode)?,
-            None => Config::read_default(&self.paths.config, mode)?,
-        };
-        Ok(config)
-    }
-
-    fn file(&self) -> &Path {
-        self.file.as_deref().unwrap_or(&self.paths.config)
-    }
-
-    fn live(&self, config: Config) -> Result<Live> {
-        let access = UriAccess::parse(&config.uri_access)
-            .map_err(|error| anyhow::anyhow!("{}:{error}", self.file().display()))?;
-        let auth = AuthSettings::new(&config.auth, Elsewhere::default());
-        let auth = auth.with_context(|| self.file().display().to_string())?;
-        let folder = config.daemons.folder.clone();
-        let drivers = Drivers {
-            folder: folder.unwrap_or_else(|| self.paths.run.clone()),
-            elsewhere: config.daemons.sockets.clone(),
-            for_user: self.paths.mode() == Mode::Session,
-        };
-        Ok(Live {
-            auth: Arc::new(auth),
-            drivers,
-            access,
-            config,
-        })
-    }
-}
 
 /// Runs the daemon until a signal ends it. The starter is released once clients are served.
 pub(crate) fn run(
@@ -408,70 +366,26 @@ impl<'a> Daemon<'a> {
     }
 }
 
-/// What administrators may have the daemon do.
-struct Orders {
-    shared: Arc<Shared>,
-    logging: Logging,
-    timeout: Arc<AtomicU64>,
-    end: Arc<Notify>,
-}
-
-impl Hooks for Orders {
-    fn update_tls(&self) -> Result<(), String> {
-        let Some(certificates) = &self.shared.certificates else {
-            return Err("virtproxyd does not listen for TLS".into());
-        };
-        let live = self.shared.live();
-        let loaded = certificates.reload(&live.config.tls);
-        let loaded = loaded.map_err(|error| error.to_string())?;
-        tracing::info!(
-            "an administrator had certificates read: {}",
-            loaded.describe()
-        );
-        Ok(())
-    }
-
-    fn log_outputs(&self) -> String {
-        self.logging.outputs()
-    }
-
-    fn log_filters(&self) -> String {
-        self.logging.filters()
-    }
-
-    fn set_log_outputs(&self, outputs: &str) -> Result<(), String> {
-        let set = self.logging.set_outputs(outputs);
-        set.map_err(|error| error.to_string())
-    }
-
-    fn set_log_filters(&self, filters: &str) -> Result<(), String> {
-        let set = self.logging.set_filters(filters);
-        set.map_err(|error| error.to_string())
-    }
-
-    fn set_timeout(&self, seconds: u32) -> Result<(), String> {
-        self.timeout.store(seconds.into(), Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn shutdown(&self) {
-        self.end.notify_one();
-    }
-}
-
 async fn accept_administrators(listener: Listener, administered: Arc<Administered>) {
     let room = || std::future::ready(());
     accept_with_room(&listener, room, |stream, peer| {
-        let about = match about(&stream, peer) {
-            Ok(about) => about,
-            Err(error) => {
-                let error = gate::describe(&error);
-                tracing::warn!("cannot tell who an administrator is: {error}");
-                return;
-            }
-        };
         let administered = Arc::clone(&administered);
-        tokio::spawn(administered.serve(stream, about));
+        tokio::spawn(async move {
+            let identity = match UnixPeer::of(&stream) {
+                Ok(Some(unix)) => unix.identity().await,
+                // Without an identity it is refused.
+                Ok(None) | Err(_) => Identity::default(),
+            };
+            let about = About {
+                transport: Transport::Unix,
+                connected: SystemTime::now(),
+                read_only: false,
+                address: address(peer),
+                identity,
+                authenticated: true,
+            };
+            administered.serve(stream, about).await;
+        });
     })
     .await;
 }

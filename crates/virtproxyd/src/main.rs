@@ -20,10 +20,12 @@ mod heartbeat;
 mod inspector;
 mod logging;
 mod options;
+mod orders;
 #[cfg(test)]
 mod papers;
 mod paths;
 mod session;
+mod source;
 mod upstream;
 mod who;
 
@@ -31,10 +33,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use daemon::Source;
 use logging::{Logging, Surroundings};
 use options::{Options, USAGE, VERSION};
 use paths::Paths;
+use source::Source;
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {

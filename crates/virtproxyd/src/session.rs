@@ -10,7 +10,6 @@ use gate::stream::{Peer, Stream};
 use gate::throttle::Throttle;
 use gate::tls::Link;
 use tokio::time::timeout;
-use virt_proto::Identity;
 
 use crate::access::UriAccess;
 use crate::auth::{AuthSettings, Authentication, Subject};
@@ -155,8 +154,7 @@ impl Shared {
         mut link: Link,
     ) -> Result<Ready, Goodbye> {
         if let Some(unix) = caller.unix {
-            let identity = tokio::task::spawn_blocking(move || unix.identity()).await;
-            let identity = identity.map_err(|_| Goodbye::Failed("cannot look up users".into()))?;
+            let identity = unix.identity().await;
             presence.update(|about| about.identity = identity);
         }
         if caller.door.transport == Transport::Tls {
@@ -298,11 +296,7 @@ impl Caller {
             connected: SystemTime::now(),
             read_only: self.door.read_only,
             address: address(self.peer),
-            identity: Identity {
-                unix_user_id: self.unix.map(|unix| unix.uid.into()),
-                unix_group_id: self.unix.map(|unix| unix.gid.into()),
-                ..Identity::default()
-            },
+            identity: self.unix.map(UnixPeer::numbers).unwrap_or_default(),
             // Before its handshake, nobody is let in by TLS.
             authenticated: method == Method::None && self.door.transport != Transport::Tls,
         }

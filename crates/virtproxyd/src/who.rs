@@ -42,18 +42,30 @@ impl UnixPeer {
         }))
     }
 
-    /// What a daemon is told. Asks the user database, which may take its time.
-    pub(crate) fn identity(self) -> Identity {
-        let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
-        let group = Group::from_gid(Gid::from_raw(self.gid)).ok().flatten();
+    /// What a daemon is told, without names.
+    pub(crate) fn numbers(self) -> Identity {
         Identity {
-            user_name: user.map(|user| user.name),
             unix_user_id: Some(self.uid.into()),
-            group_name: group.map(|group| group.name),
             unix_group_id: Some(self.gid.into()),
             process_id: self.process.map(|process| process.pid.into()),
             process_time: self.process.map(|process| process.started),
             ..Identity::default()
+        }
+    }
+
+    /// What a daemon is told. The user database, which may take its time, is asked elsewhere.
+    pub(crate) async fn identity(self) -> Identity {
+        let named = tokio::task::spawn_blocking(move || self.with_names()).await;
+        named.unwrap_or_else(|_| self.numbers())
+    }
+
+    fn with_names(self) -> Identity {
+        let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
+        let group = Group::from_gid(Gid::from_raw(self.gid)).ok().flatten();
+        Identity {
+            user_name: user.map(|user| user.name),
+            group_name: group.map(|group| group.name),
+            ..self.numbers()
         }
     }
 }
@@ -115,7 +127,7 @@ mod tests {
         let process = peer.process.unwrap();
         assert_eq!(process.pid, pid);
         assert_eq!(Some(process.started), start_of(pid));
-        let identity = peer.identity();
+        let identity = runtime.block_on(peer.identity());
         assert_eq!(identity.unix_user_id, Some(Uid::current().as_raw().into()));
         assert_eq!(identity.process_id, Some(pid.into()));
         assert_eq!(start_of(i32::MAX), None);
