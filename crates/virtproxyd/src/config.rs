@@ -4,6 +4,7 @@
 mod check;
 mod error;
 mod file;
+mod fixed;
 mod given;
 mod group;
 mod keys;

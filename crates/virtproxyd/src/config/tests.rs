@@ -405,6 +405,20 @@ fn permissions_follow_authentication_unless_they_are_set() {
 }
 
 #[test]
+fn settings_about_sockets_wait_for_the_next_start() {
+    let running = good("");
+    let waiting = |text: &str| good(text).fixed_that_differ(&running).collect::<Vec<_>>();
+    assert!(waiting("max_clients = 7\nauth_tls = \"sasl\"").is_empty());
+    let sockets =
+        "listen_tcp = 1\nunix_sock_dir = \"/s\"\nmax_queued_clients = 1\ntcp_port = \"16509\"";
+    assert_eq!(
+        waiting(sockets),
+        ["listen_tcp", "unix_sock_dir", "max_queued_clients"]
+    );
+    assert_eq!(waiting("auth_unix_rw = \"none\""), ["unix_sock_rw_perms"]);
+}
+
+#[test]
 fn settings_that_open_the_door_to_everyone_are_warned_of() {
     let warnings = |text: &str| good(text).warnings.join("\n");
     assert_eq!(warnings(""), "");
