@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gate::lifecycle::{PidFile, Signal, Signals, Starter, State, hold_signals, tell_manager};
 use gate::limits::{accept_with_room, clients_that_fit, raise_descriptor_limit};
 use gate::listen::Listener;
@@ -20,7 +20,7 @@ use virt_proto::Identity;
 use crate::admin::{Administered, Server};
 use crate::certificates::Certificates;
 use crate::clients::{About, Clients, Transport};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Method};
 use crate::doors::{self, Door, OpenDoor, Purpose};
 use crate::logging::Logging;
 use crate::options::Options;
@@ -348,20 +348,46 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// Whatever may fail comes first, so that all of it is done or nothing.
     fn try_reload(&self) -> Result<()> {
         let live = self.source.live(self.source.read()?)?;
-        // Whatever fails comes first, so that all of it is done or nothing.
-        if let Some(certificates) = &self.shared.certificates {
-            certificates.reload(&live.config.tls)?;
+        let old = self.shared.live();
+        let (config, opened) = (&live.config, &old.config.listening);
+        if config.auth.unix_rw == Method::None
+            && config.listening.unix_rw_mode != opened.unix_rw_mode
+        {
+            let mode = opened.unix_rw_mode;
+            bail!(
+                "auth_unix_rw = \"none\" needs other permissions of the socket than the {mode:04o} \
+                 that it was opened with: restart virtproxyd"
+            );
         }
-        self.logging.configure(&live.config.logging)?;
-        let limits = &live.config.limits;
+        let logging = self.logging.prepare(&config.logging)?;
+        if let Some(certificates) = &self.shared.certificates {
+            certificates.reload(&config.tls)?;
+        }
+        self.logging.adopt(logging);
+        for setting in config.fixed_that_differ(&old.config) {
+            tracing::warn!("{setting} stays as it is until virtproxyd is started again");
+        }
+        for remark in config.warnings.iter().chain(&config.remarks) {
+            tracing::info!("{remark}");
+        }
+        let limits = &config.limits;
         let clients = self.limit.of(limits);
         self.shared
             .clients
             .set_limits(clients, limits.anonymous_clients);
         self.admins.set_limits(limits.admin_clients, 0);
-        self.shared.replace(live);
+        // The sockets stay what they are.
+        let listening = opened.clone();
+        self.shared.replace(Live {
+            config: Config {
+                listening,
+                ..live.config
+            },
+            ..live
+        });
         Ok(())
     }
 }
