@@ -24,6 +24,10 @@ use crate::who::Describe;
 /// before a daemon is chosen, nobody knows which of them it will have.
 const LAST_PROCEDURE: i32 = 453;
 
+/// The category of the log that says who opened what: `log_filters = "2:access"` keeps it where
+/// nothing else of this priority is kept.
+pub(crate) const ACCESS: &str = "virtproxyd::access";
+
 /// A session that the relay can have.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -313,7 +317,7 @@ impl<'a> Conversation<'a> {
                 self.presence.update(|about| about.read_only = read_only);
                 let how = if read_only { " read-only" } else { "" };
                 let socket = socket.display();
-                tracing::info!("client {id} ({who}) opened {uri}{how} at {socket}");
+                tracing::info!(target: ACCESS, "client {id} ({who}) opened {uri}{how} at {socket}");
                 if let Some(reason) = &opened.unaware {
                     self.shared.warn(|| {
                         format!("the daemon at {socket} cannot be told who a client is: {reason}")

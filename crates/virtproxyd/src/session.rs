@@ -17,7 +17,7 @@ use crate::certificates::Certificates;
 use crate::certificates::channel::open_channel;
 use crate::clients::{About, Clients, Presence, Transport};
 use crate::config::{Config, Method};
-use crate::conversation::{Conversation, Goodbye, Ready};
+use crate::conversation::{ACCESS, Conversation, Goodbye, Ready};
 use crate::doors::Door;
 use crate::drivers::Drivers;
 use crate::inspector::{Fault, RpcInspector};
@@ -249,6 +249,7 @@ impl Shared {
                 self.warn(|| format!("{who} of {uri} is disconnected: {}", tell(&summary.end)));
             }
             end => tracing::info!(
+                target: ACCESS,
                 "{who} of {uri} ended: {}; {} bytes to the daemon, {} bytes to the client, {:.3} s",
                 tell(end),
                 summary.to_server,
