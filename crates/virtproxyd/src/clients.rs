@@ -91,7 +91,11 @@ impl Clients {
             return Err(Full);
         }
         if !lock(&entry.about).authenticated {
-            let anonymous = || present.values().filter(|other| !lock(&other.about).authenticated);
+            let anonymous = || {
+                present
+                    .values()
+                    .filter(|other| !lock(&other.about).authenticated)
+            };
             if anonymous().count() >= self.limits.anonymous.load(Ordering::Relaxed) {
                 match anonymous().next() {
                     Some(oldest) => oldest.dismissed.notify_one(),
@@ -124,7 +128,9 @@ impl Clients {
     /// How many there are, and how many of them have not authenticated themselves.
     pub(crate) fn count(&self) -> (usize, usize) {
         let present = lock(&self.present);
-        let anonymous = present.values().filter(|entry| !lock(&entry.about).authenticated);
+        let anonymous = present
+            .values()
+            .filter(|entry| !lock(&entry.about).authenticated);
         (present.len(), anonymous.count())
     }
 

@@ -8,7 +8,7 @@
 //! - [`server_config`] and [`client_config`] make rustls configurations of them. Nothing but what
 //!   was configured is trusted: the system's own authorities never are.
 //! - [`accept`] and [`connect`] make a handshake in the runtime. A session's first words then go over
-//!   a [`Link`]; after them its bytes go to the relay, which keeps a [`Channel`] for them.
+//!   a [`Link`]; after them its bytes go to the relay, which keeps a [`TlsChannel`] for them.
 //! - [`names`] tells who a peer is by its certificate, [`explain()`] why a handshake failed.
 
 mod authorities;
@@ -28,7 +28,7 @@ mod verifier;
 
 pub use authorities::Authorities;
 pub use certificate::{EXPIRY_WARNING, names};
-pub use channel::{Channel, Opened};
+pub use channel::TlsChannel;
 pub use ciphers::Ciphers;
 pub use config::{ClientCertificates, Tolerance, client_config, server_config};
 pub use error::{TlsError, TlsProblem};
