@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advertise;
+pub mod channel;
 pub mod dial;
 mod errno;
 pub mod lifecycle;

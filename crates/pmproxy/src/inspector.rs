@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use gate::dial::Turn;
-use gate::relay::{Inspector, Side, Verdict};
+use gate::relay::{Inspector, Outbox, Side, Verdict};
 use pcp_proto::{Creds, Features, LengthError, PduHeader, PduLimit, PduType};
 
 use crate::pdu_tally::PduTally;
@@ -163,7 +163,7 @@ impl Inspector for PduInspector {
         }
     }
 
-    fn inspect(&mut self, side: Side, head: &[u8]) -> Verdict<LengthError> {
+    fn inspect(&mut self, side: Side, head: &[u8], _out: &mut Outbox) -> Verdict<LengthError> {
         match side {
             Side::Client => self.inspect_request(head),
             Side::Server => self.inspect_reply(head),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn see(inspector: &mut PduInspector, head: &[u8]) -> Verdict<LengthError> {
-        inspector.inspect(Side::Client, head)
+        inspector.inspect(Side::Client, head, &mut Outbox::default())
     }
 
     #[test]
@@ -283,8 +283,14 @@ mod tests {
     #[test]
     fn without_counting_answers_are_not_looked_at_beyond_the_first_byte() {
         let mut inspector = inspector();
-        assert_eq!(inspector.inspect(Side::Server, &[]), Verdict::Want(1));
-        assert_eq!(inspector.inspect(Side::Server, &[0]), Verdict::PassAll);
+        assert_eq!(
+            inspector.inspect(Side::Server, &[], &mut Outbox::default()),
+            Verdict::Want(1)
+        );
+        assert_eq!(
+            inspector.inspect(Side::Server, &[0], &mut Outbox::default()),
+            Verdict::PassAll
+        );
     }
 
     #[test]
@@ -309,7 +315,7 @@ mod tests {
     #[test]
     fn answers_of_any_length_are_counted_by_their_type() {
         let (mut inspector, tally) = counting();
-        let mut see = |head: &[u8]| inspector.inspect(Side::Server, head);
+        let mut see = |head: &[u8]| inspector.inspect(Side::Server, head, &mut Outbox::default());
         let result = head(0x0fff_ffff, PduType::RESULT.0);
         assert_eq!(see(&[]), Verdict::Want(1));
         assert_eq!(see(&result[..1]), Verdict::Want(8));
@@ -329,7 +335,7 @@ mod tests {
             &head(20, 0),
         ] {
             let (mut inspector, tally) = counting();
-            let verdict = inspector.inspect(Side::Server, other);
+            let verdict = inspector.inspect(Side::Server, other, &mut Outbox::default());
             assert_eq!(verdict, Verdict::PassAll, "{other:?}");
             assert_eq!(counts(&tally, Side::Server), []);
         }

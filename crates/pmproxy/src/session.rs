@@ -353,6 +353,7 @@ fn tell_end(end: &End<LengthError>) -> String {
         }
         End::Refused(side, error) => format!("the {side} broke the protocol: {error}"),
         End::Abandoned(side) => format!("the {side} closed, and the other side fell silent"),
+        End::Dismissed => "it was told to end".into(),
         End::Shutdown => "pmproxy shut down".into(),
     }
 }

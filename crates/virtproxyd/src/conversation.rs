@@ -8,8 +8,8 @@ use gate::tls::Link;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
 use virt_proto::{
-    Call, DecodeError, Feature, FrameLimit, Header, MessageType, Open, OpenFlags, Payload,
-    Procedure, Program, RemoteError, Status, Supported, SupportsFeature, keepalive,
+    DecodeError, Feature, FrameLimit, Header, MessageType, Open, OpenFlags, Payload, Procedure,
+    Program, RemoteError, Status, Supported, SupportsFeature, keepalive,
 };
 
 use crate::auth::Authentication;
@@ -200,8 +200,8 @@ impl<'a> Conversation<'a> {
             about.authenticated = true;
             about.identity.sasl_user_name = name;
         });
-        if let Some(layer) = self.auth.take_security_layer() {
-            self.link.layer(layer).map_err(FrameError::from)?;
+        if self.auth.take_security_layer().is_some() {
+            return Err(Goodbye::Failed("SASL's security layer".into()));
         }
         Ok(())
     }

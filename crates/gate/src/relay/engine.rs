@@ -12,16 +12,18 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
+use super::dismiss::Which;
 use super::inspect::Inspector;
-use super::lane::Workshop;
 use super::session::{Next, Readiness, Session, make_nonblocking};
 use super::survey::Survey;
+use super::workshop::Workshop;
 use super::{End, HALF_CLOSE_GRACE, Handover, LoopCounters, Side, Summary};
 
 /// What the other threads tell a loop.
 pub(crate) enum Command<I, T> {
     Adopt(Handover<I, T>),
     Survey(Survey<I, T>),
+    Dismiss(Which<I, T>),
     Stop,
 }
 
@@ -153,6 +155,14 @@ where
                 Command::Adopt(handover) => self.adopt(handover),
                 Command::Survey(look) => {
                     look(&mut self.sessions.iter().map(|(_, session)| session.moved()));
+                }
+                Command::Dismiss(which) => {
+                    for (key, session) in &self.sessions {
+                        let (inspector, tag, _) = session.moved();
+                        if which(inspector, tag) {
+                            self.ended.push((key, End::Dismissed));
+                        }
+                    }
                 }
                 Command::Stop => self.stopping = true,
             }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::inspect::{Inspector, MAX_HEAD, Verdict};
-use super::{End, Side};
+use super::{End, Outbox, Side};
 
 /// Where in the stream of frames one direction stands.
 #[derive(Debug)]
@@ -14,6 +14,10 @@ pub(crate) struct Frames {
     held_len: u8,
     /// How many bytes of the head the inspector asked for.
     wanted: u8,
+    /// How many bytes with a descriptor are still to come behind the frame.
+    descriptors: u8,
+    /// The frame is thrown away.
+    swallowing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +26,51 @@ enum Position {
     Head,
     /// Inside a frame, this many bytes before its end.
     Body(u64),
+    /// Behind a frame, where bytes with descriptors are to come.
+    Trailer,
     /// The inspector no longer looks.
     Opaque,
+}
+
+/// What is to be walked over.
+pub(crate) struct Piece<'a> {
+    pub(crate) side: Side,
+    pub(crate) bytes: &'a [u8],
+    /// A descriptor came with the last byte.
+    pub(crate) described: bool,
+    /// The receiver can take descriptors.
+    pub(crate) passing: bool,
 }
 
 /// What passed in one go.
 #[derive(Debug)]
 pub(crate) struct Passed<R> {
-    /// So many bytes from the start may go on to the receiver; the rest is held.
+    /// So many bytes from the start may go on to the receiver.
     pub(crate) len: usize,
+    /// So many bytes from the start are dealt with. Those that may not go on are thrown away or held.
+    pub(crate) used: usize,
     /// Heads on which the inspector decided to pass the frame.
     pub(crate) frames: u64,
-    /// Why the session must end, once the receiver has been offered the bytes before.
-    pub(crate) end: Option<End<R>>,
+    /// What comes next, once the receiver has been offered the bytes that may go on.
+    pub(crate) then: Then<R>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Then<R> {
+    /// Nothing: all bytes were walked over.
+    Done,
+    /// What the inspector sends to the receiver, and the rest of the bytes.
+    Outbox,
+    /// The rest of the bytes.
+    Rest,
+    /// The byte behind those that may go on, with its descriptor.
+    Descriptor,
+    /// The rest of the bytes, but only when the inspector is willing again.
+    Pause,
+    /// The rest of the bytes, but only when the outbox has room.
+    Full,
+    /// The end of the session.
+    End(End<R>),
 }
 
 impl Frames {
@@ -44,6 +80,8 @@ impl Frames {
             held: [0; MAX_HEAD],
             held_len: 0,
             wanted: 0,
+            descriptors: 0,
+            swallowing: false,
         }
     }
 
@@ -55,12 +93,18 @@ impl Frames {
         len
     }
 
+    /// Keeps the start of a head until the rest has come.
+    pub(crate) fn hold(&mut self, bytes: &[u8]) {
+        self.held[..bytes.len()].copy_from_slice(bytes);
+        self.held_len = u8::try_from(bytes.len()).unwrap_or(0);
+    }
+
     /// How many bytes may pass without being seen: they belong to the body of a frame, or nobody
     /// looks.
     pub(crate) fn unseen(&self) -> u64 {
         match self.position {
-            Position::Head => 0,
-            Position::Body(left) => left,
+            Position::Body(left) if !self.swallowing => left,
+            Position::Head | Position::Body(_) | Position::Trailer => 0,
             Position::Opaque => u64::MAX,
         }
     }
@@ -68,108 +112,161 @@ impl Frames {
     /// Notes that `count` bytes passed unseen, at most [`Frames::unseen`].
     pub(crate) fn skip(&mut self, count: u64) {
         if let Position::Body(left) = self.position {
-            self.position = after(left.saturating_sub(count));
+            self.position = self.after(left.saturating_sub(count));
         }
     }
 
-    /// Walks over `bytes`, which begin where the last call stopped. `begins` is told where each frame
-    /// begins that may go on.
+    /// Whether the receiver has whole frames and nothing of another.
+    pub(crate) fn at_boundary(&self) -> bool {
+        self.position == Position::Head || self.swallowing && self.position != Position::Opaque
+    }
+
+    /// Nothing is known of where frames begin and end.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.position == Position::Opaque
+    }
+
+    /// Nothing more is looked at.
+    pub(crate) fn let_go(&mut self) {
+        self.position = Position::Opaque;
+    }
+
+    fn after(&self, left: u64) -> Position {
+        match left {
+            0 if self.descriptors > 0 => Position::Trailer,
+            0 => Position::Head,
+            _ => Position::Body(left),
+        }
+    }
+
+    /// Walks over the bytes, which begin where the last call stopped. `begins` is told where each
+    /// frame begins that may go on.
     pub(crate) fn pass<I: Inspector>(
         &mut self,
         inspector: &mut I,
-        side: Side,
-        bytes: &[u8],
+        out: &mut Outbox,
+        piece: &Piece<'_>,
         mut begins: impl FnMut(usize),
     ) -> Passed<I::Refusal> {
+        let bytes = piece.bytes;
         let mut at = 0;
         let mut frames = 0;
-        loop {
+        let (used, then) = loop {
             let rest = &bytes[at..];
             match self.position {
                 Position::Opaque => {
-                    return Passed {
-                        len: bytes.len(),
-                        frames,
-                        end: None,
-                    };
+                    at = bytes.len();
+                    break (at, Then::Done);
                 }
                 Position::Body(left) => {
                     let here = left.min(rest.len() as u64);
-                    self.position = after(left - here);
+                    self.position = self.after(left - here);
                     // `here` is no more than the length of a slice.
-                    at += usize::try_from(here).unwrap_or(rest.len());
+                    let here = usize::try_from(here).unwrap_or(rest.len());
+                    if self.swallowing && here > 0 {
+                        break (at + here, Then::Rest);
+                    }
+                    at += here;
                     if at == bytes.len() && self.position != Position::Head {
-                        return Passed {
-                            len: at,
-                            frames,
-                            end: None,
-                        };
+                        break (at, Then::Done);
                     }
                 }
+                Position::Trailer => break self.pass_trailer(piece, at),
                 Position::Head if rest.len() < usize::from(self.wanted) => {
                     self.hold(rest);
-                    return Passed {
-                        len: at,
-                        frames,
-                        end: None,
-                    };
+                    break (bytes.len(), Then::Done);
                 }
+                Position::Head if out.is_blocking() => break (at, Then::Full),
                 Position::Head => {
-                    let head = &rest[..rest.len().min(MAX_HEAD)];
-                    match inspector.inspect(side, head) {
-                        Verdict::Want(count) if count > head.len() && count <= MAX_HEAD => {
-                            // At most MAX_HEAD, which is far below 256.
-                            self.wanted = u8::try_from(count).unwrap_or(u8::MAX);
-                            if head.is_empty() {
-                                return Passed {
-                                    len: at,
-                                    frames,
-                                    end: None,
-                                };
-                            }
+                    if let Some(then) = self.judge(inspector, out, piece, rest, &mut frames) {
+                        break (at, then);
+                    }
+                    if self.position != Position::Head {
+                        if !out.waiting(piece.side.other()).is_empty() {
+                            break (at, Then::Outbox);
                         }
-                        Verdict::Want(_) => {
-                            // It would never decide. Nothing passes that was not judged.
-                            let bug = io::Error::other("the inspector asks for an impossible head");
-                            return Passed {
-                                len: at,
-                                frames,
-                                end: Some(End::Failed(side, bug)),
-                            };
-                        }
-                        Verdict::PassAll => self.position = Position::Opaque,
-                        Verdict::Pass(len) => {
+                        if !self.swallowing && !self.is_opaque() {
                             begins(at);
-                            frames += 1;
-                            self.wanted = 0;
-                            self.position = Position::Body(len.max(1));
-                        }
-                        Verdict::End(refusal) => {
-                            let end = Some(End::Refused(side, refusal));
-                            return Passed {
-                                len: at,
-                                frames,
-                                end,
-                            };
                         }
                     }
                 }
             }
+        };
+        Passed {
+            len: at,
+            used,
+            frames,
+            then,
         }
     }
 
-    /// Keeps the start of a head until the rest has come.
-    pub(crate) fn hold(&mut self, bytes: &[u8]) {
-        self.held[..bytes.len()].copy_from_slice(bytes);
-        self.held_len = u8::try_from(bytes.len()).unwrap_or(0);
+    /// Shows the inspector the head at the start of `rest`. None means that the walk goes on.
+    fn judge<I: Inspector>(
+        &mut self,
+        inspector: &mut I,
+        out: &mut Outbox,
+        piece: &Piece<'_>,
+        rest: &[u8],
+        frames: &mut u64,
+    ) -> Option<Then<I::Refusal>> {
+        let side = piece.side;
+        let head = &rest[..rest.len().min(MAX_HEAD)];
+        let (len, descriptors, swallowing) = match inspector.inspect(side, head, out) {
+            Verdict::Pass(len) => (len, 0, false),
+            Verdict::PassWith { descriptors, .. } if descriptors > 0 && !piece.passing => {
+                let bug = io::Error::other("no descriptors can be passed to it");
+                return Some(Then::End(End::Failed(side.other(), bug)));
+            }
+            Verdict::PassWith { len, descriptors } => (len, descriptors, false),
+            Verdict::Swallow { len, descriptors } => (len, descriptors, true),
+            Verdict::Want(count) if count > head.len() && count <= MAX_HEAD => {
+                // At most MAX_HEAD, which is far below 256.
+                self.wanted = u8::try_from(count).unwrap_or(u8::MAX);
+                return head.is_empty().then_some(Then::Done);
+            }
+            Verdict::Want(_) => {
+                // It would never decide. Nothing passes that was not judged.
+                let bug = io::Error::other("the inspector asks for an impossible head");
+                return Some(Then::End(End::Failed(side, bug)));
+            }
+            Verdict::Pause => {
+                self.wanted = 0;
+                return Some(Then::Pause);
+            }
+            Verdict::PassAll => {
+                self.position = Position::Opaque;
+                return None;
+            }
+            Verdict::End(refusal) => return Some(Then::End(End::Refused(side, refusal))),
+        };
+        *frames += 1;
+        self.wanted = 0;
+        self.descriptors = descriptors;
+        self.swallowing = swallowing;
+        self.position = Position::Body(len.max(1));
+        None
     }
-}
 
-fn after(left: u64) -> Position {
-    if left == 0 {
-        Position::Head
-    } else {
-        Position::Body(left)
+    /// Walks over one byte that must carry a descriptor.
+    fn pass_trailer<R>(&mut self, piece: &Piece<'_>, at: usize) -> (usize, Then<R>) {
+        match piece.bytes.len() - at {
+            0 => (at, Then::Done),
+            1 if piece.described => {
+                self.descriptors = self.descriptors.saturating_sub(1);
+                self.position = self.after(0);
+                let then = if self.swallowing {
+                    Then::Rest
+                } else {
+                    Then::Descriptor
+                };
+                (at + 1, then)
+            }
+            _ => {
+                let missing = "a byte that must carry a descriptor carries none";
+                let missing = io::Error::new(io::ErrorKind::InvalidData, missing);
+                (at, Then::End(End::Failed(piece.side, missing)))
+            }
+        }
     }
 }
 
@@ -185,7 +282,12 @@ mod tests {
         type Refusal = &'static str;
         type Tally = ();
 
-        fn inspect(&mut self, _side: Side, head: &[u8]) -> Verdict<&'static str> {
+        fn inspect(
+            &mut self,
+            _side: Side,
+            head: &[u8],
+            _out: &mut Outbox,
+        ) -> Verdict<&'static str> {
             match head {
                 [] => Verdict::Want(2),
                 [_] => Verdict::Want(2),
@@ -207,18 +309,21 @@ mod tests {
             let piece = (*cuts.next().unwrap_or(&1)).min(rest.len());
             buffer[start..start + piece].copy_from_slice(&rest[..piece]);
             rest = &rest[piece..];
-            let passed = frames.pass(
-                &mut ByteFrames,
-                Side::Client,
-                &buffer[..start + piece],
-                |_| {},
-            );
+            let piece = Piece {
+                side: Side::Client,
+                bytes: &buffer[..start + piece],
+                described: false,
+                passing: false,
+            };
+            let passed = frames.pass(&mut ByteFrames, &mut Outbox::default(), &piece, |_| {});
             out.extend_from_slice(&buffer[..passed.len]);
             count += passed.frames;
-            match passed.end {
-                Some(End::Refused(Side::Client, refusal)) => return (out, count, Some(refusal)),
-                Some(other) => panic!("{other:?}"),
-                None => {}
+            match passed.then {
+                Then::End(End::Refused(Side::Client, refusal)) => {
+                    return (out, count, Some(refusal));
+                }
+                Then::Done => {}
+                other => panic!("{other:?}"),
             }
         }
         (out, count, None)

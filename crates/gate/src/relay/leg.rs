@@ -1,25 +1,37 @@
-//! One end of a session: a socket, and the secure channel on it if there is one.
+//! One end of a session: a socket, and what it can carry beside plain bytes.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::net::{SendFlags, send};
 
-use crate::tls::{Channel, Opened};
+use crate::channel::{Channel, Opened};
 
 /// One end of a session.
 #[derive(Debug)]
 pub struct Leg {
     pub(crate) socket: OwnedFd,
-    pub(crate) channel: Option<Channel>,
+    pub(crate) channel: Option<Box<dyn Channel>>,
+    /// Descriptors can come and go with bytes.
+    pub(crate) passing: bool,
 }
 
 impl Leg {
     /// A connected stream with a secure channel on it.
-    pub fn secure(socket: impl Into<OwnedFd>, channel: Channel) -> Leg {
+    pub fn secure(socket: impl Into<OwnedFd>, channel: impl Channel + 'static) -> Leg {
         Leg {
             socket: socket.into(),
-            channel: Some(channel),
+            channel: Some(Box::new(channel)),
+            passing: false,
+        }
+    }
+
+    /// A connected unix stream on which descriptors may pass.
+    pub fn passing(socket: impl Into<OwnedFd>) -> Leg {
+        Leg {
+            socket: socket.into(),
+            channel: None,
+            passing: true,
         }
     }
 
@@ -29,7 +41,7 @@ impl Leg {
         let Some(channel) = &mut self.channel else {
             return Err(io::Error::other("there is no channel to open records of"));
         };
-        channel.open(records, plain).map_err(|error| {
+        channel.open(records, plain).inspect_err(|_| {
             let mut alert = Vec::new();
             if channel.take_answer(&mut alert).is_ok() {
                 // Where something is parked for the peer the alert makes no sense to it, and it
@@ -37,7 +49,6 @@ impl Leg {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
                 let _ = send(&self.socket, &alert, flags);
             }
-            io::Error::new(io::ErrorKind::InvalidData, error)
         })
     }
 
@@ -53,6 +64,7 @@ impl<S: Into<OwnedFd>> From<S> for Leg {
         Leg {
             socket: socket.into(),
             channel: None,
+            passing: false,
         }
     }
 }

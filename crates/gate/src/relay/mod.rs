@@ -5,20 +5,27 @@
 //! only while its receiver does not take what was already read. What a receiver does not take is
 //! not read, so a slow peer slows its own sender and nobody else.
 //!
-//! On each end there may be TLS: its records are opened as they come and sealed as they go, between
-//! the same buffers of the loop.
+//! On each end there may be a secure channel: its records are opened as they come and sealed as they
+//! go, between the same buffers of the loop.
 //!
 //! The engine knows no protocol. An [`Inspector`] sees the head of each frame and says how long it
-//! is, or that the session must end.
+//! is, or that the session must end. It may keep a frame back, answer in the place of a side, and let
+//! a side wait; descriptors go with the frame that they belong to.
 
+mod descriptors;
+mod dismiss;
 mod engine;
 mod frames;
 mod inspect;
 mod lane;
 mod leg;
+mod outbox;
 mod pipe;
+mod receive;
+mod send;
 mod session;
 mod survey;
+mod workshop;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -30,6 +37,7 @@ use std::{fmt, io};
 use engine::{Command, Engine, Remote};
 pub use inspect::{Inspector, MAX_HEAD, Verdict};
 pub use leg::Leg;
+pub use outbox::Outbox;
 use session::Progress;
 pub use survey::Moved;
 
@@ -94,6 +102,8 @@ pub enum End<R> {
     Refused(Side, R),
     /// This side closed its direction, and nothing came from the other for [`HALF_CLOSE_GRACE`].
     Abandoned(Side),
+    /// [`Relay::dismiss`] was told to end it.
+    Dismissed,
     /// The engine was shut down.
     Shutdown,
 }
@@ -103,7 +113,7 @@ pub enum End<R> {
 pub struct Summary<R> {
     /// Why it ended.
     pub end: End<R>,
-    /// Bytes passed on to the server, not counting what TLS adds.
+    /// Bytes passed on to the server, not counting what a channel adds.
     pub to_server: u64,
     /// Bytes passed on to the client, likewise.
     pub to_client: u64,
@@ -222,7 +232,7 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
         chosen.load.fetch_add(1, Ordering::Relaxed);
         match chosen.remote.send(Command::Adopt(handover)) {
             Err(Command::Adopt(refused)) => Err(refused),
-            Ok(()) | Err(Command::Stop | Command::Survey(_)) => Ok(()),
+            Ok(()) | Err(Command::Stop | Command::Survey(_) | Command::Dismiss(_)) => Ok(()),
         }
     }
 

@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use super::tests::{Rig, connected, frame, pattern, slowly};
 use super::*;
-use crate::tls::Channel;
+use crate::tls::TlsChannel;
 
 /// What a peer of the engine reads and writes.
 trait Peer: Read + Write + Send {
@@ -139,7 +139,7 @@ fn secure_pair(mut ours: Connection, theirs: Connection) -> (TlsPeer, Leg) {
         }
         shaken.join().unwrap();
     });
-    (peer, Leg::secure(inner, Channel::new(ours)))
+    (peer, Leg::secure(inner, TlsChannel::new(ours)))
 }
 
 /// A session between a client and a server, of which those that are `true` speak TLS.
@@ -343,7 +343,7 @@ fn what_came_along_with_the_handshake_is_passed_on() {
     let (mut server, server_leg) = connected();
     rig.adopt(
         1,
-        Leg::secure(inner, Channel::new(ours)),
+        Leg::secure(inner, TlsChannel::new(ours)),
         server_leg.into(),
         b"",
     );

@@ -7,10 +7,10 @@ use std::time::Instant;
 use rustix::net::sockopt::socket_error;
 
 use super::inspect::Inspector;
-use super::lane::{Lane, Turn, Way, Workshop};
+use super::lane::{Lane, Turn, Way};
 use super::leg::Leg;
-use super::{End, Moved, Side, Summary};
-use crate::tls::Channel;
+use super::workshop::Workshop;
+use super::{End, Moved, Outbox, Side, Summary};
 
 /// What epoll said of one socket.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +44,8 @@ pub(crate) struct Session<I, T> {
     to_server: Lane,
     to_client: Lane,
     inspector: I,
+    /// What the inspector sent and what has found no place yet.
+    waiting: Option<Box<Outbox>>,
     tag: T,
     started: Instant,
     /// Which side closed its direction first.
@@ -76,6 +78,7 @@ impl<I: Inspector, T> Session<I, T> {
             to_server: Lane::new(),
             to_client: Lane::new(),
             inspector,
+            waiting: None,
             tag,
             started: Instant::now(),
             first_to_close: None,
@@ -107,8 +110,25 @@ impl<I: Inspector, T> Session<I, T> {
             from: &mut self.client,
             to: &mut self.server,
         };
-        self.to_server
-            .run_early(&mut way, &mut self.inspector, workshop, early)
+        let begun = self
+            .to_server
+            .run_early(&mut way, &mut self.inspector, workshop, early);
+        self.put_outbox_away(workshop);
+        begun
+    }
+
+    /// Makes the session's outbox that of the loop, for a turn.
+    fn get_outbox(&mut self, workshop: &mut Workshop) {
+        if let Some(waiting) = self.waiting.take() {
+            workshop.outbox = *waiting;
+        }
+    }
+
+    /// Keeps what waits in the loop's outbox until the next turn.
+    fn put_outbox_away(&mut self, workshop: &mut Workshop) {
+        if !workshop.outbox.is_empty() {
+            self.waiting = Some(Box::new(std::mem::take(&mut workshop.outbox)));
+        }
     }
 
     /// Takes note of what epoll said; the session is to have a turn afterwards.
@@ -135,10 +155,10 @@ impl<I: Inspector, T> Session<I, T> {
 
     /// Moves what can be moved.
     pub(crate) fn turn(&mut self, workshop: &mut Workshop) -> Next<I::Refusal> {
-        match self.try_turn(workshop) {
-            Ok(next) => next,
-            Err(end) => Next::End(end),
-        }
+        self.get_outbox(workshop);
+        let next = self.try_turn(workshop).unwrap_or_else(Next::End);
+        self.put_outbox_away(workshop);
+        next
     }
 
     fn try_turn(&mut self, workshop: &mut Workshop) -> Result<Next<I::Refusal>, End<I::Refusal>> {
@@ -146,9 +166,18 @@ impl<I: Inspector, T> Session<I, T> {
         self.answer(Side::Client, workshop)?;
         let replies = self.run(Side::Server, workshop)?;
         self.answer(Side::Server, workshop)?;
-        if self.to_server.is_finished() && self.to_client.is_finished() {
+        self.deliver_to_server(workshop)?;
+        self.note_first_to_close();
+        if self.is_over(requests, workshop) {
             return Ok(Next::End(self.natural_end()));
         }
+        let unfinished = requests == Turn::Unfinished || replies == Turn::Unfinished;
+        let again =
+            unfinished || self.to_server.may_go_on(workshop) || self.to_client.may_go_on(workshop);
+        Ok(if again { Next::Again } else { Next::Wait })
+    }
+
+    fn note_first_to_close(&mut self) {
         if self.first_to_close.is_none() {
             self.first_to_close = match (self.to_server.is_ending(), self.to_client.is_ending()) {
                 (_, true) => Some(Side::Server),
@@ -156,34 +185,81 @@ impl<I: Inspector, T> Session<I, T> {
                 (false, false) => None,
             };
         }
-        let unfinished = requests == Turn::Unfinished || replies == Turn::Unfinished;
-        Ok(if unfinished { Next::Again } else { Next::Wait })
+    }
+
+    /// Whether there is nothing left to do, `requests` being how the client's turn ended.
+    fn is_over(&mut self, requests: Turn, workshop: &mut Workshop) -> bool {
+        if I::WHOLE_ENDS && self.to_server.is_ending() && requests != Turn::Unfinished {
+            return true;
+        }
+        if I::WHOLE_ENDS && self.to_client.is_dry() {
+            self.to_server.discard(workshop);
+        }
+        self.to_server.is_finished() && self.to_client.is_finished()
     }
 
     /// Gives the lane that reads from `side` a turn. A server's failure is not the end yet: the
     /// client first gets what the server still sent.
     fn run(&mut self, side: Side, workshop: &mut Workshop) -> Result<Turn, End<I::Refusal>> {
-        let (lane, from, to) = match side {
-            Side::Client => (&mut self.to_server, &mut self.client, &mut self.server),
-            Side::Server => (&mut self.to_client, &mut self.server, &mut self.client),
+        let (lane, other, from, to) = match side {
+            Side::Client => (
+                &mut self.to_server,
+                &mut self.to_client,
+                &mut self.client,
+                &mut self.server,
+            ),
+            Side::Server => (
+                &mut self.to_client,
+                &mut self.to_server,
+                &mut self.server,
+                &mut self.client,
+            ),
         };
+        let frames = lane.frame_count;
         let mut way = Way { side, from, to };
-        match lane.run(&mut way, &mut self.inspector, workshop) {
-            Err(End::Failed(Side::Server, error)) => {
-                self.server_error.get_or_insert(error);
-                self.to_server.discard(workshop);
-                match side {
-                    // Read on for what it sent before it failed.
-                    Side::Client => {
-                        self.to_client.source_is_ending();
-                        Ok(Turn::Unfinished)
-                    }
-                    // Nothing more can come from it.
-                    Side::Server => Ok(self.to_client.finish(&way)),
-                }
-            }
-            other => other,
+        let turn = lane.run(&mut way, &mut self.inspector, workshop);
+        if lane.frame_count != frames {
+            other.resume();
         }
+        self.outlive_server(side, turn, workshop)
+    }
+
+    /// What becomes of a turn in which the server failed, while `side` was read.
+    fn outlive_server(
+        &mut self,
+        side: Side,
+        turn: Result<Turn, End<I::Refusal>>,
+        workshop: &mut Workshop,
+    ) -> Result<Turn, End<I::Refusal>> {
+        let error = match turn {
+            Err(End::Failed(Side::Server, error)) => error,
+            other => return other,
+        };
+        self.server_error.get_or_insert(error);
+        self.to_server.discard(workshop);
+        match side {
+            // Read on for what it sent before it failed.
+            Side::Client => {
+                self.to_client.source_is_ending();
+                Ok(Turn::Unfinished)
+            }
+            // Nothing more can come from it.
+            Side::Server => {
+                let (from, to) = (&mut self.server, &mut self.client);
+                Ok(self.to_client.finish(&Way { side, from, to }))
+            }
+        }
+    }
+
+    /// Sends what the inspector has answered to the server.
+    fn deliver_to_server(&mut self, workshop: &mut Workshop) -> Result<(), End<I::Refusal>> {
+        let side = Side::Client;
+        let (from, to) = (&mut self.client, &mut self.server);
+        let delivered = self
+            .to_server
+            .deliver(&mut Way { side, from, to }, workshop);
+        let turn = delivered.map(|_| Turn::Idle);
+        self.outlive_server(side, turn, workshop).map(drop)
     }
 
     /// Sends what TLS itself has to say to `side`, after what was sealed before.
@@ -192,7 +268,11 @@ impl<I: Inspector, T> Session<I, T> {
             Side::Client => (&mut self.to_client, &mut self.server, &mut self.client),
             Side::Server => (&mut self.to_server, &mut self.client, &mut self.server),
         };
-        if to.channel.as_ref().is_some_and(Channel::has_answer) {
+        if to
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.has_answer())
+        {
             let side = side.other();
             lane.answer(&mut Way { side, from, to }, workshop)?;
         }

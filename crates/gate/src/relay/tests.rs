@@ -23,7 +23,7 @@ impl Inspector for LengthFrames {
         self.0 = Arc::clone(tally);
     }
 
-    fn inspect(&mut self, side: Side, head: &[u8]) -> Verdict<String> {
+    fn inspect(&mut self, side: Side, head: &[u8], _out: &mut Outbox) -> Verdict<String> {
         match (
             side,
             head.first_chunk::<4>()

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, Connection, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::Channel;
+use super::TlsChannel;
 
 /// A stream inside a secure channel.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl<S> SecureStream<S> {
     }
 
     /// Takes the stream and the channel apart. Nothing that was received is lost.
-    pub fn into_parts(self) -> (S, Channel) {
+    pub fn into_parts(self) -> (S, TlsChannel) {
         let (stream, connection) = match *self.0 {
             TlsStream::Client(stream) => {
                 let (stream, connection) = stream.into_inner();
@@ -81,7 +81,7 @@ impl<S> SecureStream<S> {
                 (stream, Connection::Server(connection))
             }
         };
-        (stream, Channel::new(connection))
+        (stream, TlsChannel::new(connection))
     }
 }
 

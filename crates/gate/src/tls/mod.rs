@@ -10,7 +10,7 @@
 //! - [`Trust`] is authorities with their [`RevocationLists`], for a server with stricter clients
 //!   ([`vetting_server_config`]).
 //! - [`accept`] and [`connect`] make a handshake in the runtime. A session's first words then go over
-//!   a [`Link`]; after them its bytes go to the relay, which keeps a [`Channel`] for them.
+//!   a [`Link`]; after them its bytes go to the relay, which keeps a [`TlsChannel`] for them.
 //! - [`names`] and [`distinguished_name`] tell who a peer is by its certificate, [`Certificate`] what
 //!   else it says, [`explain()`] why a handshake failed.
 
@@ -35,7 +35,7 @@ mod verifier;
 
 pub use authorities::Authorities;
 pub use certificate::{Certificate, EXPIRY_WARNING, Purposes, Usage, names};
-pub use channel::{Channel, Opened};
+pub use channel::TlsChannel;
 pub use ciphers::Ciphers;
 pub use config::{
     ClientCertificates, Tolerance, client_config, server_config, vetting_server_config,
