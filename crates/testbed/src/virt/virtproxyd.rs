@@ -17,6 +17,7 @@ use crate::process::{Process, clean_command};
 use crate::scratch::Scratch;
 
 const DEFAULTS: &str = "\
+log_level = 1
 unix_sock_ro_perms = \"0777\"
 unix_sock_rw_perms = \"0777\"
 auth_unix_ro = \"none\"

@@ -11,7 +11,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_virtproxyd");
 /// A libvirtd and a virtproxyd in front of its test driver.
 pub(crate) struct Pair {
     pub(crate) proxy: Virtproxyd,
-    pub(crate) libvirtd: Libvirtd,
+    _libvirtd: Libvirtd,
 }
 
 impl Pair {
@@ -20,7 +20,10 @@ impl Pair {
         let proxy = Virtproxyd::builder(PROGRAM).config(config).args(args);
         let proxy = proxy.start()?;
         libvirtd.link_as(&proxy.daemons(), "test")?;
-        Ok(Pair { proxy, libvirtd })
+        Ok(Pair {
+            proxy,
+            _libvirtd: libvirtd,
+        })
     }
 
     /// A client of the test driver through virtproxyd.
