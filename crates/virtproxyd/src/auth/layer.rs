@@ -4,14 +4,17 @@
 //! layer, and the client's next call is the first thing inside. Nothing comes before it: the byte 1
 //! that a TLS server sends before RPC begins has no counterpart here.
 
+use std::io;
+
 use sasl::{SaslError, Session};
 
 /// SASL's security layer on one connection.
 #[derive(Debug)]
 pub(crate) struct SaslLayer {
     session: Session,
-    /// What came out and found no room.
+    /// What came out, and how much of it was handed on: the rest found no room.
     left: Vec<u8>,
+    handed_on: usize,
 }
 
 impl SaslLayer {
@@ -19,6 +22,7 @@ impl SaslLayer {
         SaslLayer {
             session,
             left: Vec::new(),
+            handed_on: 0,
         }
     }
 
@@ -28,29 +32,33 @@ impl SaslLayer {
     ///
     /// # Errors
     /// When these are not the bytes that the client sealed.
-    pub(crate) fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> Result<usize, SaslError> {
-        self.session.decode(sealed, &mut self.left)?;
-        let len = self.left.len().min(plain.len());
-        for (to, from) in plain.iter_mut().zip(self.left.drain(..len)) {
-            *to = from;
+    pub(crate) fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> io::Result<usize> {
+        self.session
+            .decode(sealed, &mut self.left)
+            .map_err(invalid)?;
+        let ready = self.left.get(self.handed_on..).unwrap_or_default();
+        let len = ready.len().min(plain.len());
+        for (to, from) in plain.iter_mut().zip(ready) {
+            *to = *from;
         }
-        if self.left.is_empty() {
+        self.handed_on += len;
+        if self.handed_on >= self.left.len() {
             // No buffer belongs to an idle connection.
             self.left = Vec::new();
+            self.handed_on = 0;
         }
         Ok(len)
-    }
-
-    /// Whether something came out and found no room.
-    pub(crate) fn has_left(&self) -> bool {
-        !self.left.is_empty()
     }
 
     /// Seals `plain` and appends it to `sealed`.
     ///
     /// # Errors
     /// When the library fails.
-    pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> Result<(), SaslError> {
-        self.session.encode(plain, sealed)
+    pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> io::Result<()> {
+        self.session.encode(plain, sealed).map_err(invalid)
     }
+}
+
+fn invalid(error: SaslError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -76,7 +76,7 @@ impl Server {
                         let len = layer.open(sealed, &mut room).unwrap();
                         self.plain.extend_from_slice(&room[..len]);
                         sealed = &[];
-                        if !layer.has_left() {
+                        if len == 0 {
                             break;
                         }
                     }
