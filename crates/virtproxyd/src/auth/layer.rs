@@ -6,6 +6,7 @@
 
 use std::io;
 
+use gate::channel::{Channel, Opened};
 use sasl::{SaslError, Session};
 
 /// SASL's security layer on one connection.
@@ -25,14 +26,12 @@ impl SaslLayer {
             handed_on: 0,
         }
     }
+}
 
-    /// Takes bytes of the network and puts what is inside them into `plain`; says how many bytes
-    /// these are. The start of a packet that has not come whole stays inside, up to 64 KiB of it, so
-    /// that more can come out than was put in: what finds no room comes out next time.
-    ///
-    /// # Errors
-    /// When these are not the bytes that the client sealed.
-    pub(crate) fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> io::Result<usize> {
+/// Up to 64 KiB of a packet that has not come whole stay inside, as libsasl2 was told. What finds no
+/// room comes out next time.
+impl Channel for SaslLayer {
+    fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> io::Result<Opened> {
         self.session
             .decode(sealed, &mut self.left)
             .map_err(invalid)?;
@@ -47,15 +46,16 @@ impl SaslLayer {
             self.left = Vec::new();
             self.handed_on = 0;
         }
-        Ok(len)
+        // SASL has no word for the end.
+        Ok(Opened { len, closed: false })
     }
 
-    /// Seals `plain` and appends it to `sealed`.
-    ///
-    /// # Errors
-    /// When the library fails.
-    pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> io::Result<()> {
+    fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> io::Result<()> {
         self.session.encode(plain, sealed).map_err(invalid)
+    }
+
+    fn close(&mut self, _sealed: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
     }
 }
 
