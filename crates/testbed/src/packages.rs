@@ -88,6 +88,24 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/bin/dbus-daemon", "/usr/share/dbus-1/system.conf"],
     },
     Package {
+        name: "polkitd",
+        needed_for: NeededFor::Tests,
+        purpose: "a real polkit, which is asked who may come in",
+        proof: &["/usr/lib/polkit-1/polkitd"],
+    },
+    Package {
+        name: "python3-dbus",
+        needed_for: NeededFor::Tests,
+        purpose: "someone whom polkit can ask for a password",
+        proof: &["/usr/lib/python3/dist-packages/dbus/service.py"],
+    },
+    Package {
+        name: "python3-gi",
+        needed_for: NeededFor::Tests,
+        purpose: "what waits for polkit's questions",
+        proof: &["/usr/lib/python3/dist-packages/gi/__init__.py"],
+    },
+    Package {
         name: "avahi-daemon",
         needed_for: NeededFor::Tests,
         purpose: "a real Avahi, through which services are advertised",

@@ -4,14 +4,18 @@
 //! layer, and the client's next call is the first thing inside. Nothing comes before it: the byte 1
 //! that a TLS server sends before RPC begins has no counterpart here.
 
+use std::io;
+
+use gate::channel::{Channel, Opened};
 use sasl::{SaslError, Session};
 
 /// SASL's security layer on one connection.
 #[derive(Debug)]
 pub(crate) struct SaslLayer {
     session: Session,
-    /// What came out and found no room.
+    /// What came out, and how much of it was handed on: the rest found no room.
     left: Vec<u8>,
+    handed_on: usize,
 }
 
 impl SaslLayer {
@@ -19,38 +23,42 @@ impl SaslLayer {
         SaslLayer {
             session,
             left: Vec::new(),
+            handed_on: 0,
         }
     }
+}
 
-    /// Takes bytes of the network and puts what is inside them into `plain`; says how many bytes
-    /// these are. The start of a packet that has not come whole stays inside, up to 64 KiB of it, so
-    /// that more can come out than was put in: what finds no room comes out next time.
-    ///
-    /// # Errors
-    /// When these are not the bytes that the client sealed.
-    pub(crate) fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> Result<usize, SaslError> {
-        self.session.decode(sealed, &mut self.left)?;
-        let len = self.left.len().min(plain.len());
-        for (to, from) in plain.iter_mut().zip(self.left.drain(..len)) {
-            *to = from;
+/// Up to 64 KiB of a packet that has not come whole stay inside, as libsasl2 was told. What finds no
+/// room comes out next time.
+impl Channel for SaslLayer {
+    fn open(&mut self, sealed: &[u8], plain: &mut [u8]) -> io::Result<Opened> {
+        self.session
+            .decode(sealed, &mut self.left)
+            .map_err(invalid)?;
+        let ready = self.left.get(self.handed_on..).unwrap_or_default();
+        let len = ready.len().min(plain.len());
+        for (to, from) in plain.iter_mut().zip(ready) {
+            *to = *from;
         }
-        if self.left.is_empty() {
+        self.handed_on += len;
+        if self.handed_on >= self.left.len() {
             // No buffer belongs to an idle connection.
             self.left = Vec::new();
+            self.handed_on = 0;
         }
-        Ok(len)
+        // SASL has no word for the end.
+        Ok(Opened { len, closed: false })
     }
 
-    /// Whether something came out and found no room.
-    pub(crate) fn has_left(&self) -> bool {
-        !self.left.is_empty()
+    fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> io::Result<()> {
+        self.session.encode(plain, sealed).map_err(invalid)
     }
 
-    /// Seals `plain` and appends it to `sealed`.
-    ///
-    /// # Errors
-    /// When the library fails.
-    pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> Result<(), SaslError> {
-        self.session.encode(plain, sealed)
+    fn close(&mut self, _sealed: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
     }
+}
+
+fn invalid(error: SaslError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }

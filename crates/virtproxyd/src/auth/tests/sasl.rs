@@ -231,22 +231,33 @@ async fn calls_out_of_turn_are_refused() {
     assert!(auth.is_done() && !auth.is_hopeless());
 }
 
-#[tokio::test]
-async fn a_call_that_is_dropped_half_way_leaves_nobody_in() {
+#[test]
+fn a_call_that_is_dropped_half_way_leaves_nobody_in() {
     let bed = Bed::new();
-    let mut auth = bed.client(Transport::Unix, None);
-    call(&mut auth, &SaslInit).await.unwrap();
-    let payload = start("PLAIN", PASSWORD).encode();
-    {
-        let answer = auth.answer(Procedure::AUTH_SASL_START, &payload);
-        tokio::pin!(answer);
-        // Polled once, so that the session is on its way.
-        let once = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(answer.as_mut().poll(context).is_ready())
-        });
-        assert!(!once.await);
-    }
-    assert!(!auth.is_done());
-    assert!(call(&mut auth, &start("PLAIN", PASSWORD)).await.is_err());
-    assert!(!auth.is_done());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut auth = bed.client(Transport::Unix, None);
+        call(&mut auth, &SaslInit).await.unwrap();
+        // Nothing else can block until this has an end.
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || ended.recv());
+        let payload = start("PLAIN", PASSWORD).encode();
+        {
+            let answer = auth.answer(Procedure::AUTH_SASL_START, &payload);
+            tokio::pin!(answer);
+            let poll = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(answer.as_mut().poll(context).is_pending())
+            });
+            assert!(poll.await);
+        }
+        drop(end);
+        assert!(!auth.is_done());
+        let again = call(&mut auth, &start("PLAIN", PASSWORD)).await;
+        assert_eq!(again.unwrap_err(), RemoteError::auth_failed());
+        assert!(!auth.is_done());
+    });
 }

@@ -1,5 +1,6 @@
 //! A server for virsh that knows nothing but authentication.
 
+use gate::channel::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use virt_proto::{FrameHead, Header, Payload, Procedure, RemoteError, Supported};
@@ -73,10 +74,10 @@ impl Server {
                     let mut room = [0; 7];
                     let mut sealed = &bytes[..count];
                     loop {
-                        let len = layer.open(sealed, &mut room).unwrap();
+                        let len = layer.open(sealed, &mut room).unwrap().len;
                         self.plain.extend_from_slice(&room[..len]);
                         sealed = &[];
-                        if !layer.has_left() {
+                        if len == 0 {
                             break;
                         }
                     }
