@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the parts are being put together")]
 
+mod admin;
 mod autostart;
 mod clients;
 mod config;
