@@ -2,7 +2,6 @@
 //! `virtproxyd(8)`.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "the parts are being put together")]
 
 mod access;
 mod admin;
