@@ -105,7 +105,7 @@ impl About {
             issuer: list.issuer.to_string().escape_debug().to_string(),
             issuer_der: list.issuer.to_der()?,
             issued: list.this_update.to_unix_duration(),
-            next: list.next_update.as_ref().map(Time::to_unix_duration),
+            next: list.next_update.map(Time::to_unix_duration),
         })
     }
 }
