@@ -104,9 +104,6 @@ fn load_certificates(source: &Source, config: &Config) -> Result<Certificates> {
     let places = &source.paths.certificates;
     let loaded = Certificates::load(&config.tls, places)?;
     tracing::info!("{}", loaded.describe());
-    for warning in loaded.warnings() {
-        tracing::warn!("{warning}");
-    }
     Ok(Certificates::new(loaded, places.clone()))
 }
 
@@ -263,6 +260,12 @@ impl<'a> Daemon<'a> {
                 }
             }
         }
+        let shared = Arc::clone(&self.shared);
+        work.spawn(async move {
+            if let Some(certificates) = &shared.certificates {
+                certificates.watch().await;
+            }
+        });
         starter
             .release(self.logging.uses_stderr())
             .context("cannot let go of the terminal")?;

@@ -51,8 +51,8 @@ impl RpcInspector {
         }
     }
 
-    /// Calls of the client that wait for their answer.
-    pub(crate) fn outstanding(&self) -> u32 {
+    #[cfg(test)]
+    fn outstanding(&self) -> u32 {
         self.outstanding
     }
 

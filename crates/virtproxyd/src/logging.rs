@@ -220,8 +220,8 @@ impl Logging {
         }
     }
 
-    /// [`Logging::prepare`] and [`Logging::adopt`] in one.
-    pub(crate) fn configure(&self, config: &config::Logging) -> Result<(), LoggingError> {
+    #[cfg(test)]
+    fn configure(&self, config: &config::Logging) -> Result<(), LoggingError> {
         self.prepare(config).map(|prepared| self.adopt(prepared))
     }
 

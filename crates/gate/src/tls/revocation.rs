@@ -9,6 +9,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_cert::certificate::Raw;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::{self, Decode, Encode};
+use x509_cert::time::Time;
 
 use super::authorities::Authorities;
 use super::certificate::{now, shown_time};
@@ -104,24 +105,20 @@ impl About {
             issuer: list.issuer.to_string().escape_debug().to_string(),
             issuer_der: list.issuer.to_der()?,
             issued: list.this_update.to_unix_duration(),
-            next: list
-                .next_update
-                .as_ref()
-                .map(|time| time.to_unix_duration()),
+            next: list.next_update.map(Time::to_unix_duration),
         })
     }
 }
 
 fn why(error: webpki::Error) -> String {
     match error {
-        webpki::Error::UnsupportedCrlVersion => {
-            "it is not of version 2 (with openssl, add -crlexts or crl_extensions with an \
-             authorityKeyIdentifier)"
-                .into()
-        }
         webpki::Error::UnsupportedDeltaCrl => "it has changes only, not the whole list".into(),
         webpki::Error::UnsupportedIndirectCrl => {
             "it is about certificates of other authorities".into()
+        }
+        webpki::Error::UnsupportedCrlVersion | webpki::Error::BadDer => {
+            "it is malformed, or it is of version 1, as openssl makes it without crl_extensions"
+                .into()
         }
         other => format!("it is malformed ({other:?})"),
     }

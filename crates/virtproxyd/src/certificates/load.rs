@@ -35,12 +35,7 @@ pub(crate) struct Loaded {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LoadError(Vec<String>);
 
-impl LoadError {
-    /// One at a time, for a log.
-    pub(crate) fn problems(&self) -> &[String] {
-        &self.0
-    }
-}
+impl LoadError {}
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,10 +9,14 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 pub(crate) use load::{LoadError, Loaded};
 
 use crate::config;
+
+/// How often expiry is looked at.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where files are that the configuration does not name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +101,16 @@ impl Certificates {
         Ok(loaded)
     }
 
-    /// Warns in the log if a certificate is not valid or soon will not be. To be called once a day.
-    pub(crate) fn warn(&self) {
+    /// Warns in the log, at once and once a day, of certificates that are not valid or soon will not
+    /// be.
+    pub(crate) async fn watch(&self) {
+        loop {
+            self.warn();
+            tokio::time::sleep(DAY).await;
+        }
+    }
+
+    fn warn(&self) {
         for warning in self.current().warnings() {
             tracing::warn!("{warning}");
         }
