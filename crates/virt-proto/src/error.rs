@@ -19,13 +19,13 @@ pub struct RemoteError {
     /// How bad it is.
     pub level: ErrorLevel,
     /// The domain that it is about; no longer used.
-    pub dom: Option<DomainName>,
+    pub dom: Option<Box<DomainName>>,
     /// The pattern of the message, the details in it, and a third one that is seldom there.
-    pub texts: [Option<String>; 3],
+    pub texts: Box<[Option<String>; 3]>,
     /// -1, but for system errors, where the first is the errno.
     pub ints: [i32; 2],
     /// The network that it is about; no longer used.
-    pub net: Option<NetworkName>,
+    pub net: Option<Box<NetworkName>>,
 }
 
 /// A domain in an error (`remote_nonnull_domain`).
@@ -63,7 +63,7 @@ impl RemoteError {
             message: Some(pattern.replacen("%s", detail, 1)),
             level: ErrorLevel::ERROR,
             dom: None,
-            texts: [Some(pattern.to_owned()), Some(detail.to_owned()), None],
+            texts: Box::new([Some(pattern.to_owned()), Some(detail.to_owned()), None]),
             ints: [-1, -1],
             net: None,
         }
@@ -140,7 +140,7 @@ impl RemoteError {
         let message = format!("unsupported flags (0x{flags:x}) in function {function}");
         RemoteError {
             message: Some(message),
-            texts: [Some(function.to_owned()), Some("flags".to_owned()), None],
+            texts: Box::new([Some(function.to_owned()), Some("flags".to_owned()), None]),
             ints: [0, 0],
             ..RemoteError::new(ErrorNumber::INVALID_ARG, ErrorDomain::ADMIN, "")
         }
@@ -191,14 +191,18 @@ impl Payload for RemoteError {
             domain: ErrorDomain(reader.i32("domain")?),
             message: text(reader, "message")?,
             level: ErrorLevel(reader.i32("level")?),
-            dom: reader.optional("dom", DomainName::decode_from)?,
-            texts: [
+            dom: reader.optional("dom", |reader| {
+                DomainName::decode_from(reader).map(Box::new)
+            })?,
+            texts: Box::new([
                 text(reader, "str1")?,
                 text(reader, "str2")?,
                 text(reader, "str3")?,
-            ],
+            ]),
             ints: [reader.i32("int1")?, reader.i32("int2")?],
-            net: reader.optional("net", NetworkName::decode_from)?,
+            net: reader.optional("net", |reader| {
+                NetworkName::decode_from(reader).map(Box::new)
+            })?,
         })
     }
 }

@@ -164,8 +164,7 @@ impl Shared {
                 about.authenticated = live.config.auth.tls == Method::None;
             });
         }
-        let who = caller.peer.to_string();
-        let auth = Authentication::new(caller.subject(live, who), Arc::clone(&live.auth));
+        let auth = Authentication::new(caller.subject(live), Arc::clone(&live.auth));
         Conversation::new(self, caller, live, presence, link, auth)
             .run()
             .await
@@ -278,7 +277,7 @@ impl Caller {
         }
     }
 
-    fn subject(&self, live: &Live, who: String) -> Subject {
+    fn subject(&self, live: &Live) -> Subject {
         Subject {
             method: self.method(live),
             transport: self.door.transport,
@@ -286,7 +285,7 @@ impl Caller {
             unix: self.unix,
             local_address: self.local_address.clone(),
             remote_address: address(self.peer),
-            who: format!("client {who}"),
+            who: format!("client {}", self.peer),
         }
     }
 

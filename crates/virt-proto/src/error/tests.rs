@@ -121,7 +121,7 @@ fn an_error_without_texts_is_understood() {
              646964206e6f7420736574207669724572726f720000000200000000000000000000000000000000
              000000000000000000000000",
     );
-    assert_eq!(error.texts, [None, None, None]);
+    assert_eq!(*error.texts, [None, None, None]);
     assert_eq!(error.ints, [0, 0]);
 }
 
@@ -184,10 +184,10 @@ prop_compose! {
             domain: ErrorDomain(domain),
             message,
             level: ErrorLevel(level),
-            dom: dom.map(|(name, uuid, id)| DomainName { name, uuid, id }),
-            texts,
+            dom: dom.map(|(name, uuid, id)| Box::new(DomainName { name, uuid, id })),
+            texts: Box::new(texts),
             ints,
-            net: net.map(|(name, uuid)| NetworkName { name, uuid }),
+            net: net.map(|(name, uuid)| Box::new(NetworkName { name, uuid })),
         }
     }
 }

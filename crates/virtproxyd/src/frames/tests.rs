@@ -119,11 +119,7 @@ proptest! {
             .iter()
             .flat_map(|frame| {
                 let payload = frame.payload.clone().unwrap();
-                let len = (FrameHead::SIZE + payload.len()) as u32;
-                let mut bytes = frame.header.frame(&());
-                bytes[..4].copy_from_slice(&len.to_be_bytes());
-                bytes.extend(payload);
-                bytes
+                frame.header.frame_around(&payload)
             })
             .collect();
         prop_assert_eq!(again, stream);

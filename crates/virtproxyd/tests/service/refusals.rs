@@ -4,13 +4,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use testbed::{Client, packages};
+use anyhow::Result;
+use testbed::{Client, Finished, packages};
 
 use crate::home::{Home, PROGRAM};
 
 /// Expects that it ends with `message` and has opened nothing.
-fn is_refused(home: &Home, message: &str) {
-    let ended = home.refused().unwrap();
+fn is_refused(home: &Home, message: &str) -> Result<Finished> {
+    let ended = home.refused()?;
     assert_eq!(ended.status.code(), Some(1), "{message}: {ended}");
     assert!(ended.stderr.contains(message), "{message}: {ended}");
     for name in [
@@ -21,6 +22,7 @@ fn is_refused(home: &Home, message: &str) {
     ] {
         assert!(!home.join(name).exists(), "{message}: {name} was made");
     }
+    Ok(ended)
 }
 
 #[test]
@@ -48,8 +50,7 @@ fn a_wrong_setting_is_named_with_its_file_and_line() {
     ];
     for (config, message) in table {
         let home = Home::new(config).unwrap();
-        is_refused(&home, message);
-        let ended = home.refused().unwrap();
+        let ended = is_refused(&home, message).unwrap();
         let file = home.join("conf");
         assert!(
             ended.stderr.contains(file.to_str().unwrap()) || !message.starts_with(':'),
@@ -63,14 +64,14 @@ fn a_configuration_that_cannot_be_read_is_named() {
     let home = Home::new("").unwrap();
     let conf = home.join("conf");
     fs::remove_file(&conf).unwrap();
-    is_refused(&home, conf.to_str().unwrap());
+    is_refused(&home, conf.to_str().unwrap()).unwrap();
     fs::create_dir(&conf).unwrap();
-    is_refused(&home, conf.to_str().unwrap());
+    is_refused(&home, conf.to_str().unwrap()).unwrap();
     fs::remove_dir(&conf).unwrap();
     fs::write(&conf, b"max_clients = 5\xff").unwrap();
-    is_refused(&home, conf.to_str().unwrap());
+    is_refused(&home, conf.to_str().unwrap()).unwrap();
     fs::write(&conf, vec![b'#'; 2 << 20]).unwrap();
-    is_refused(&home, conf.to_str().unwrap());
+    is_refused(&home, conf.to_str().unwrap()).unwrap();
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn certificates_that_cannot_be_used_are_named() {
         "listen_tls = 1\nlisten_addr = \"127.0.0.1\"\nkey_file = \"/nonexistent/key.pem\"",
     )
     .unwrap();
-    is_refused(&home, "/nonexistent/key.pem");
+    is_refused(&home, "/nonexistent/key.pem").unwrap();
 }
 
 #[test]

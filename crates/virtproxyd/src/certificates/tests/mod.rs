@@ -168,10 +168,7 @@ impl Pki {
     /// All that is wrong, one problem a line, without the folder.
     fn problems(&self, settings: &config::Tls) -> String {
         let error = Certificates::load(settings, &self.places()).unwrap_err();
-        let mut text = String::new();
-        for problem in error.problems() {
-            writeln!(text, "{problem}").unwrap();
-        }
+        let text = error.to_string().replace("; ", "\n") + "\n";
         text.replace(&format!("{}/", self.0.path().display()), "")
     }
 
