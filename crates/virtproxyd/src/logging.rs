@@ -220,11 +220,6 @@ impl Logging {
         }
     }
 
-    #[cfg(test)]
-    fn configure(&self, config: &config::Logging) -> Result<(), LoggingError> {
-        self.prepare(config).map(|prepared| self.adopt(prepared))
-    }
-
     fn configured(&self) -> MutexGuard<'_, config::Logging> {
         self.configured
             .lock()

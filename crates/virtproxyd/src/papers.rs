@@ -2,6 +2,7 @@
 //! be true.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::config::{Config, key_names};
 use crate::options::{Options, USAGE, VERSION};
@@ -9,6 +10,32 @@ use crate::paths::{Mode, Paths};
 
 const MANUAL: &str = include_str!("../../../dist/man/virtproxyd.8");
 const CONFIGURATION: &str = include_str!("../../../dist/virtproxyd/virtproxyd.conf");
+
+const SERVICE: &str = include_str!("../../../dist/systemd/virtproxyd.service");
+
+/// The socket units by the names under which systemd hands their sockets over.
+const SOCKETS: [(&str, &str); 5] = [
+    (
+        "virtproxyd.socket",
+        include_str!("../../../dist/systemd/virtproxyd.socket"),
+    ),
+    (
+        "virtproxyd-ro.socket",
+        include_str!("../../../dist/systemd/virtproxyd-ro.socket"),
+    ),
+    (
+        "virtproxyd-admin.socket",
+        include_str!("../../../dist/systemd/virtproxyd-admin.socket"),
+    ),
+    (
+        "virtproxyd-tcp.socket",
+        include_str!("../../../dist/systemd/virtproxyd-tcp.socket"),
+    ),
+    (
+        "virtproxyd-tls.socket",
+        include_str!("../../../dist/systemd/virtproxyd-tls.socket"),
+    ),
+];
 
 /// Settings of which the default configuration shows an example, since they have no default, or
 /// none that could be written.
@@ -186,4 +213,45 @@ fn the_manual_page_has_every_file() {
             assert!(files.contains(path.as_str()), "{path}");
         }
     }
+}
+
+/// The only value of a key in a unit.
+fn value<'a>(unit: &'a str, key: &str) -> &'a str {
+    let mut values = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let value = values.next().unwrap_or_else(|| panic!("no {key}"));
+    assert_eq!(values.next(), None, "{key}");
+    value
+}
+
+#[test]
+fn the_socket_units_open_what_virtproxyd_would() {
+    let sockets = Paths::system().sockets(None);
+    let config = Config::default();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let (listening, limits) = (&config.listening, &config.limits);
+    let expected = [
+        (path(&sockets.rw), limits.queued_clients),
+        (path(&sockets.ro.unwrap()), limits.queued_clients),
+        (path(&sockets.admin), limits.admin_queued_clients),
+        (listening.tcp_port.to_string(), limits.queued_clients),
+        (listening.tls_port.to_string(), limits.queued_clients),
+    ];
+    for ((name, unit), (place, queue)) in SOCKETS.into_iter().zip(expected) {
+        assert_eq!(value(unit, "ListenStream"), place, "{name}");
+        assert_eq!(value(unit, "Backlog"), queue.to_string(), "{name}");
+        assert_eq!(value(unit, "Service"), "virtproxyd.service", "{name}");
+        assert!(SERVICE.contains(name) && MANUAL.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn the_service_has_options_that_are_known() {
+    let arguments = value(SERVICE, "Environment").trim_end_matches('"');
+    let (_, arguments) = arguments.split_once("VIRTPROXYD_ARGS=\"").unwrap();
+    let options = Options::parse(arguments.split(' ')).unwrap();
+    assert!(options.timeout.is_some());
+    let start = value(SERVICE, "ExecStart");
+    assert_eq!(start, "/usr/sbin/virtproxyd $VIRTPROXYD_ARGS");
 }

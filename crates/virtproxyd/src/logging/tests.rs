@@ -437,14 +437,16 @@ fn a_new_configuration_counts_only_where_it_is_new() {
     let first = config(3, "", "1:journald");
     let logging = scene.open(&first).unwrap();
     logging.set_filters("1:session").unwrap();
-    logging.configure(&first).unwrap();
+    logging.adopt(logging.prepare(&first).unwrap());
     assert_eq!(logging.filters(), "1:session");
-    assert!(logging.configure(&config(1, "x", "")).is_err());
+    assert!(logging.prepare(&config(1, "x", "")).is_err());
     assert_eq!(
         (logging.level(), logging.outputs()),
         (Priority::Warning, "1:journald".into())
     );
-    logging.configure(&config(2, "4:who", "")).unwrap();
+    let prepared = logging.prepare(&config(2, "4:who", "")).unwrap();
+    assert_eq!(logging.level(), Priority::Warning);
+    logging.adopt(prepared);
     let found = (logging.level(), logging.filters(), logging.outputs());
     assert_eq!(found, (Priority::Info, "4:who".into(), "2:stderr".into()));
 }
