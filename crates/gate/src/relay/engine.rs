@@ -16,6 +16,7 @@ use super::dismiss::Which;
 use super::inspect::Inspector;
 use super::session::{Next, Readiness, Session, make_nonblocking};
 use super::survey::Survey;
+use super::timers::{Reason, Timer, Timers};
 use super::workshop::Workshop;
 use super::{End, HALF_CLOSE_GRACE, Handover, LoopCounters, Side, Summary};
 
@@ -46,9 +47,6 @@ impl<I, T> Remote<I, T> {
 /// Events taken from the kernel in one go.
 const EVENTS: usize = 512;
 
-/// How often sessions with one side closed are looked at.
-const WATCH: Duration = Duration::from_secs(1);
-
 const WAKE: Token = Token(usize::MAX);
 
 pub(crate) struct Engine<I: Inspector, T, F> {
@@ -64,17 +62,9 @@ pub(crate) struct Engine<I: Inspector, T, F> {
     /// Sessions that have ended. Their places are given away only once all events that were fetched
     /// with them are through, so that none of those reaches a newcomer.
     ended: Vec<(usize, End<I::Refusal>)>,
-    /// Sessions with one side closed, and when to look at each again, the earliest first.
-    watched: VecDeque<Watched>,
+    timers: Timers,
     next_serial: u64,
     stopping: bool,
-}
-
-/// A session that is looked at for silence.
-struct Watched {
-    due: Instant,
-    key: usize,
-    serial: u64,
 }
 
 impl<I, T, F> Engine<I, T, F>
@@ -100,7 +90,7 @@ where
             sessions: Slab::new(),
             queue: VecDeque::new(),
             ended: Vec::new(),
-            watched: VecDeque::new(),
+            timers: Timers::new(),
             next_serial: 0,
             stopping: false,
         };
@@ -142,10 +132,8 @@ where
     fn timeout(&self) -> Option<Duration> {
         if !self.queue.is_empty() {
             Some(Duration::ZERO)
-        } else if self.watched.is_empty() {
-            None
         } else {
-            Some(WATCH)
+            self.timers.sleep()
         }
     }
 
@@ -245,15 +233,13 @@ where
             session.queued = false;
             let next = session.turn(&mut self.workshop);
             self.counters.count(&session.take_progress());
-            if !session.watched && session.half_closed().is_some() {
-                session.watched = true;
-                session.was_silent();
-                let due = Instant::now() + HALF_CLOSE_GRACE;
-                self.watched.push_back(Watched {
-                    due,
-                    key,
-                    serial: session.serial,
-                });
+            if let Some(interval) = session.needs_pulse() {
+                self.timers
+                    .set(interval, key, session.serial, Reason::Pulse);
+            }
+            if session.needs_watch() {
+                self.timers
+                    .set(HALF_CLOSE_GRACE, key, session.serial, Reason::Silence);
             }
             match next {
                 Next::Wait => {}
@@ -263,26 +249,33 @@ where
         }
     }
 
-    /// Ends sessions in which one side has closed and nothing moved for too long.
+    /// Looks at the sessions whose time has come.
     fn watch(&mut self) {
-        if self.watched.is_empty() {
+        if self.timers.is_empty() {
             return;
         }
         let now = Instant::now();
-        while let Some(watched) = self.watched.pop_front_if(|watched| watched.due <= now) {
-            let Watched { key, serial, .. } = watched;
-            // The session may have ended, and a newcomer may have its place.
+        while let Some(timer) = self.timers.take_due(now) {
+            let Timer { key, serial, .. } = timer;
             let found = self
                 .sessions
                 .get_mut(key)
                 .filter(|session| session.serial == serial);
             let Some(session) = found else { continue };
-            if session.was_silent() {
-                let side = session.half_closed().unwrap_or(Side::Client);
-                self.ended.push((key, End::Abandoned(side)));
-            } else {
-                let due = now + HALF_CLOSE_GRACE;
-                self.watched.push_back(Watched { due, key, serial });
+            match timer.reason {
+                Reason::Silence if session.was_silent() => {
+                    let side = session.half_closed().unwrap_or(Side::Client);
+                    self.ended.push((key, End::Abandoned(side)));
+                }
+                Reason::Silence => {
+                    self.timers
+                        .set(HALF_CLOSE_GRACE, key, serial, Reason::Silence);
+                }
+                // The turn that follows sets the timer again.
+                Reason::Pulse => match session.pulse(&mut self.workshop) {
+                    Ok(()) => self.enqueue(key),
+                    Err(end) => self.ended.push((key, end)),
+                },
             }
         }
     }

@@ -19,9 +19,14 @@ pub struct Leg {
 impl Leg {
     /// A connected stream with a secure channel on it.
     pub fn secure(socket: impl Into<OwnedFd>, channel: impl Channel + 'static) -> Leg {
+        Leg::boxed(socket, Box::new(channel))
+    }
+
+    /// Likewise, with a channel of a kind that only its owner knew.
+    pub(crate) fn boxed(socket: impl Into<OwnedFd>, channel: Box<dyn Channel>) -> Leg {
         Leg {
             socket: socket.into(),
-            channel: Some(Box::new(channel)),
+            channel: Some(channel),
             passing: false,
         }
     }

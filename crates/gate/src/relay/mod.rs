@@ -25,6 +25,7 @@ mod receive;
 mod send;
 mod session;
 mod survey;
+mod timers;
 mod workshop;
 
 use std::num::NonZeroUsize;

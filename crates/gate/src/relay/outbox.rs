@@ -24,6 +24,9 @@ struct Waiting {
     ends: Vec<usize>,
 }
 
+/// The sides for which an outbox was full, and with how many frames.
+pub(crate) struct Mark([(Side, Option<usize>); 2]);
+
 impl Outbox {
     /// Sends a whole frame to one side.
     pub fn send(&mut self, to: Side, frame: &[u8]) {
@@ -69,6 +72,24 @@ impl Outbox {
         waiting.bytes.shrink_to(KEPT);
         waiting.ends.clear();
         waiting.ends.shrink_to(KEPT);
+    }
+
+    /// How many frames wait for each side for which the outbox is full.
+    pub(crate) fn mark(&self) -> Mark {
+        let full = |side| self.is_full(side).then_some(self.of(side).ends.len());
+        Mark([Side::Client, Side::Server].map(|side| (side, full(side))))
+    }
+
+    /// Forgets what has come for sides for which the outbox was full.
+    pub(crate) fn forget_beyond(&mut self, mark: &Mark) {
+        for (side, frames) in mark.0 {
+            if let Some(frames) = frames {
+                let waiting = self.of_mut(side);
+                waiting.ends.truncate(frames);
+                let len = waiting.ends.last().copied().unwrap_or(0);
+                waiting.bytes.truncate(len);
+            }
+        }
     }
 
     fn of(&self, to: Side) -> &Waiting {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::socket_error;
 
@@ -60,8 +60,12 @@ pub(crate) struct Session<I, T> {
     reported: Progress,
     /// Already in the queue of those that turn.
     pub(crate) queued: bool,
-    /// Already among those that are watched for silence.
-    pub(crate) watched: bool,
+    /// A timer is set to look for silence.
+    watched: bool,
+    /// A timer is set for the next pulse.
+    pulsing: bool,
+    /// Something has come from the client since the last pulse.
+    heard: bool,
 }
 
 impl<I: Inspector, T> Session<I, T> {
@@ -88,6 +92,8 @@ impl<I: Inspector, T> Session<I, T> {
             reported: Progress::default(),
             queued: false,
             watched: false,
+            pulsing: false,
+            heard: false,
         }
     }
 
@@ -141,6 +147,7 @@ impl<I: Inspector, T> Session<I, T> {
                 .map_or_else(|| io::ErrorKind::ConnectionReset.into(), Into::into);
             return Err(End::Failed(Side::Client, error));
         }
+        self.heard |= side == Side::Client && readiness.readable;
         let lane = match side {
             Side::Client => &mut self.to_server,
             Side::Server => &mut self.to_client,
@@ -286,7 +293,44 @@ impl<I: Inspector, T> Session<I, T> {
         }
     }
 
-    /// The side that has closed its direction, if one has: the session is then watched for silence.
+    /// The interval after which the inspector wants a pulse, if no timer is set for it.
+    pub(crate) fn needs_pulse(&mut self) -> Option<Duration> {
+        if self.pulsing {
+            return None;
+        }
+        let interval = self.inspector.pulse_interval();
+        self.pulsing = interval.is_some();
+        interval
+    }
+
+    /// Tells the inspector that its interval has passed; the session is to have a turn afterwards.
+    pub(crate) fn pulse(&mut self, workshop: &mut Workshop) -> Result<(), End<I::Refusal>> {
+        self.pulsing = false;
+        if self.inspector.pulse_interval().is_none() {
+            return Ok(());
+        }
+        let heard = std::mem::take(&mut self.heard);
+        self.get_outbox(workshop);
+        let before = workshop.outbox.mark();
+        let pulsed = self.inspector.pulse(heard, &mut workshop.outbox);
+        workshop.outbox.forget_beyond(&before);
+        self.put_outbox_away(workshop);
+        self.to_server.resume();
+        self.to_client.resume();
+        pulsed.map_err(|refusal| End::Refused(Side::Client, refusal))
+    }
+
+    /// Whether one side has closed and no timer is set to look for silence.
+    pub(crate) fn needs_watch(&mut self) -> bool {
+        if self.watched || self.first_to_close.is_none() {
+            return false;
+        }
+        self.watched = true;
+        self.was_silent();
+        true
+    }
+
+    /// The side that has closed its direction, if one has.
     pub(crate) fn half_closed(&self) -> Option<Side> {
         self.first_to_close
     }
@@ -347,4 +391,26 @@ impl<I: Inspector, T> Session<I, T> {
 /// Makes a socket non-blocking, which splice needs.
 pub(crate) fn make_nonblocking(socket: &impl AsFd) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(socket, true)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Blind;
+
+    impl Inspector for Blind {
+        type Refusal = String;
+        type Tally = ();
+
+        fn inspect(&mut self, _: Side, _: &[u8], _: &mut Outbox) -> crate::relay::Verdict<String> {
+            crate::relay::Verdict::PassAll
+        }
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let size = size_of::<Session<Blind, ()>>();
+        assert!(size <= 400, "{size} bytes");
+    }
 }

@@ -1,4 +1,4 @@
-//! A connection that is plain or inside a secure channel, for as long as a session's first words are
+//! A connection that is plain or inside a secure channel of either kind, for as long as a session's first words are
 //! exchanged.
 
 use std::io;
@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::SecureStream;
+use crate::channel::{Channel, Layered};
 use crate::relay::Leg;
 use crate::stream::Stream;
 
@@ -21,6 +22,8 @@ pub enum Link {
     Plain(Stream),
     /// TLS is in between.
     Secure(SecureStream<Stream>),
+    /// Another channel is in between.
+    Layered(Box<Layered<Stream>>),
     /// A handshake has failed: nobody is there to talk to.
     Lost,
 }
@@ -51,6 +54,17 @@ impl Link {
         Ok(())
     }
 
+    /// Puts a channel on a plain link: from here on what is read is opened and what is written is
+    /// sealed.
+    ///
+    /// # Errors
+    /// When the link is not plain, which leaves it as it is.
+    pub fn layer(&mut self, channel: impl Channel + 'static) -> io::Result<()> {
+        let stream = self.take_plain()?;
+        *self = Link::Layered(Box::new(Layered::new(stream, channel)));
+        Ok(())
+    }
+
     fn take_plain(&mut self) -> io::Result<Stream> {
         match std::mem::replace(self, Link::Lost) {
             Link::Plain(stream) => Ok(stream),
@@ -69,13 +83,17 @@ impl Link {
     /// Takes the connection out of the runtime, for the relay. Nothing that was received is lost.
     ///
     /// # Errors
-    /// When the runtime cannot let go of it.
+    /// When the runtime cannot let go of it, or something was written and not flushed.
     pub fn into_leg(self) -> io::Result<Leg> {
         Ok(match self {
             Link::Plain(stream) => stream.into_fd()?.into(),
             Link::Secure(stream) => {
                 let (stream, channel) = stream.into_parts();
                 Leg::secure(stream.into_fd()?, channel)
+            }
+            Link::Layered(layered) => {
+                let (stream, channel) = layered.into_parts()?;
+                Leg::boxed(stream.into_fd()?, channel)
             }
             Link::Lost => return Err(lost()),
         })
@@ -84,7 +102,7 @@ impl Link {
     /// The certificates that the peer has shown and that were verified, its own first.
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         match self {
-            Link::Plain(_) | Link::Lost => &[],
+            Link::Plain(_) | Link::Layered(_) | Link::Lost => &[],
             Link::Secure(stream) => stream.peer_certificates(),
         }
     }
@@ -103,6 +121,7 @@ impl AsyncRead for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Link::Secure(stream) => Pin::new(stream).poll_read(context, buffer),
+            Link::Layered(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
             Link::Lost => Poll::Ready(Err(lost())),
         }
     }
@@ -117,6 +136,7 @@ impl AsyncWrite for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Link::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
+            Link::Layered(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
             Link::Lost => Poll::Ready(Err(lost())),
         }
     }
@@ -125,6 +145,7 @@ impl AsyncWrite for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_flush(context),
             Link::Secure(stream) => Pin::new(stream).poll_flush(context),
+            Link::Layered(stream) => Pin::new(&mut **stream).poll_flush(context),
             Link::Lost => Poll::Ready(Err(lost())),
         }
     }
@@ -133,6 +154,7 @@ impl AsyncWrite for Link {
         match self.get_mut() {
             Link::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Link::Secure(stream) => Pin::new(stream).poll_shutdown(context),
+            Link::Layered(stream) => Pin::new(&mut **stream).poll_shutdown(context),
             Link::Lost => Poll::Ready(Err(lost())),
         }
     }

@@ -1,7 +1,13 @@
 //! A secure channel without its socket: bytes of the network go in, bytes of the protocol inside come
 //! out, and the other way round.
 
+mod layered;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::{fmt, io};
+
+pub use layered::Layered;
 
 /// The most bytes that a channel may keep inside, of records that have not come whole.
 pub const MAX_INSIDE: usize = 128 * 1024;
