@@ -200,8 +200,8 @@ impl<'a> Conversation<'a> {
             about.authenticated = true;
             about.identity.sasl_user_name = name;
         });
-        if self.auth.take_security_layer().is_some() {
-            return Err(Goodbye::Failed("SASL's security layer".into()));
+        if let Some(layer) = self.auth.take_security_layer() {
+            self.link.layer(layer).map_err(FrameError::from)?;
         }
         Ok(())
     }

@@ -1,0 +1,86 @@
+//! More clients than there may be, and those that never say who they are.
+
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+
+use testbed::{PATIENCE, VirtWire, eventually, uri_unix, virsh, virt_admin};
+use virt_proto::OpenFlags;
+
+use crate::pki::{Gate, Pki};
+
+#[test]
+fn clients_that_never_log_in_keep_nobody_out() {
+    let pki = Pki::new().unwrap();
+    let config = format!("{}max_anonymous_clients = 10\n", pki.config());
+    let gate = Gate::start(&config).unwrap();
+    let port = gate.proxy.tls_port();
+    let before = gate.proxy.descriptors().unwrap();
+    let silent: Vec<TcpStream> = (0..25)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    let folder = pki.client("good", Some(&pki.authority)).unwrap();
+    for _ in 0..3 {
+        let listed = gate.tls_client(&folder).args(["list"]).run().unwrap();
+        listed.succeeded().unwrap();
+    }
+    let admin = virt_admin("virtproxyd", &gate.proxy.admin_socket());
+    let info = admin
+        .args(["server-clients-info", "virtproxyd"])
+        .run()
+        .unwrap();
+    let info = info.succeeded().unwrap();
+    let waiting = info
+        .lines()
+        .find(|line| line.starts_with("nclients_unauth "))
+        .unwrap();
+    let waiting: usize = waiting.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(waiting <= 10, "{info}");
+    drop(silent);
+    gate.proxy.await_descriptors(before).unwrap();
+}
+
+#[test]
+fn a_client_too_many_waits_until_another_leaves() {
+    let gate = Gate::start("max_clients = 2\n").unwrap();
+    let socket = gate.proxy.socket();
+    let mut first = VirtWire::unix(&socket).unwrap();
+    first.open("test:///default", OpenFlags(0)).unwrap();
+    let mut second = VirtWire::unix(&socket).unwrap();
+    second.open("test:///default", OpenFlags(0)).unwrap();
+    let waiting = virsh(&uri_unix("test:///default", &socket)).args(["list", "--name"]);
+    let mut waiting = waiting.start().unwrap();
+    // The queue of the socket takes it, and nobody serves it.
+    let admin = virt_admin("virtproxyd", &gate.proxy.admin_socket());
+    let clients = admin
+        .args(["server-clients-info", "virtproxyd"])
+        .run()
+        .unwrap();
+    let clients = clients.succeeded().unwrap();
+    assert!(clients.contains("nclients            : 2"), "{clients}");
+    assert!(waiting.process().ended().unwrap().is_none());
+    drop(first);
+    let served = waiting.finish().unwrap();
+    assert_eq!(served.succeeded().unwrap().trim(), "test");
+}
+
+#[test]
+fn clients_that_come_and_go_leave_nothing_behind() {
+    let gate = Gate::start("").unwrap();
+    let socket = gate.proxy.socket();
+    let mut warm = VirtWire::unix(&socket).unwrap();
+    warm.open("test:///default", OpenFlags(0)).unwrap();
+    drop(warm);
+    eventually(PATIENCE, "the first client's end", || {
+        gate.proxy.log().contains("ended")
+    })
+    .unwrap();
+    let before = gate.proxy.descriptors().unwrap();
+    for round in 0..50 {
+        let mut client = VirtWire::unix(&socket).unwrap();
+        if round % 2 == 0 {
+            client.open("test:///default", OpenFlags(0)).unwrap();
+        }
+        let _silent = UnixStream::connect(&socket).unwrap();
+    }
+    gate.proxy.await_descriptors(before).unwrap();
+}
