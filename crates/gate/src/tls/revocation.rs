@@ -9,6 +9,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_cert::certificate::Raw;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::{self, Decode, Encode};
+use x509_cert::time::Time;
 
 use super::authorities::Authorities;
 use super::certificate::{now, shown_time};
@@ -104,10 +105,7 @@ impl About {
             issuer: list.issuer.to_string().escape_debug().to_string(),
             issuer_der: list.issuer.to_der()?,
             issued: list.this_update.to_unix_duration(),
-            next: list
-                .next_update
-                .as_ref()
-                .map(|time| time.to_unix_duration()),
+            next: list.next_update.map(Time::to_unix_duration),
         })
     }
 }
