@@ -6,13 +6,21 @@ use std::time::{Duration, SystemTime};
 
 use rustls::InconsistentKeys;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::CertifiedKey;
+use sec1::{EcParameters, EcPrivateKey};
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::{Decode, Encode};
+use zeroize::Zeroizing;
 
 use super::certificate::{Certificate, EXPIRY_WARNING, now, shown_span, shown_time};
 use super::ciphers::provider;
 use super::error::{TlsError, TlsProblem};
 use super::file;
+
+/// `secp256r1` and `secp384r1` (RFC 5480, section 2.1.1.1).
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// A certificate chain and its private key, which belong together.
 #[derive(Clone, Debug)]
@@ -187,10 +195,41 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsProblem> {
     let contains = |sign: &[u8]| text.windows(sign.len()).any(|window| window == sign);
     match PrivateKeyDer::from_pem_slice(text) {
+        Ok(PrivateKeyDer::Sec1(key)) if !contains(b"Proc-Type: 4,ENCRYPTED") => {
+            Ok(PrivateKeyDer::Sec1(of_full_length(key)))
+        }
         Ok(key) if !contains(b"Proc-Type: 4,ENCRYPTED") => Ok(key),
         _ if contains(b"ENCRYPTED") => Err(TlsProblem::SealedKey),
         Err(pem::Error::NoItemsFound) => Err(TlsProblem::NoKey),
         _ => Err(TlsProblem::BadPem),
+    }
+}
+
+/// GnuTLS writes the number that is the key like any number, with a zero before a first bit that is
+/// set and without zeros otherwise; by SEC 1 (RFC 5915, section 3) it has the length of the curve.
+fn of_full_length(key: PrivateSec1KeyDer<'static>) -> PrivateSec1KeyDer<'static> {
+    let Ok(parsed) = EcPrivateKey::from_der(key.secret_sec1_der()) else {
+        return key;
+    };
+    let length: usize = match parsed.parameters.and_then(EcParameters::named_curve) {
+        Some(P256) => 32,
+        Some(P384) => 48,
+        _ => return key,
+    };
+    let zeros = parsed.private_key.iter().take_while(|&&byte| byte == 0);
+    let digits = &parsed.private_key[zeros.count()..];
+    let Some(missing) = length.checked_sub(digits.len()) else {
+        return key;
+    };
+    let mut number = Zeroizing::new(vec![0; length]);
+    number[missing..].copy_from_slice(digits);
+    let repaired = EcPrivateKey {
+        private_key: &number,
+        ..parsed
+    };
+    match repaired.to_der() {
+        Ok(der) => der.into(),
+        Err(_) => key,
     }
 }
 

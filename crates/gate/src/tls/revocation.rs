@@ -112,14 +112,13 @@ impl About {
 
 fn why(error: webpki::Error) -> String {
     match error {
-        webpki::Error::UnsupportedCrlVersion => {
-            "it is not of version 2 (with openssl, add -crlexts or crl_extensions with an \
-             authorityKeyIdentifier)"
-                .into()
-        }
         webpki::Error::UnsupportedDeltaCrl => "it has changes only, not the whole list".into(),
         webpki::Error::UnsupportedIndirectCrl => {
             "it is about certificates of other authorities".into()
+        }
+        webpki::Error::UnsupportedCrlVersion | webpki::Error::BadDer => {
+            "it is malformed, or it is of version 1, as openssl makes it without crl_extensions"
+                .into()
         }
         other => format!("it is malformed ({other:?})"),
     }

@@ -14,6 +14,8 @@ use super::*;
 
 mod ciphers;
 mod files;
+mod names;
+mod priority;
 
 /// A folder for the files of a test.
 struct Files(TempDir);

@@ -80,8 +80,8 @@ fn of_several_lists_the_newest_counts_and_one_of_a_stranger_does_not() {
     let earlier = "crl_this_update_date = \"2020-01-01 00:00:00\"\ncrl_next_update = 30\n";
     pki.revoke("ca", "good", earlier, "earlier.pem");
     pki.authority("other", &format!("cn = \"Other\"\n{AUTHORITY}"));
-    pki.revoke("other", "good", "crl_next_update = 30\n", "other.pem");
-    let all = ["earlier.pem", "other.pem", "new.pem"].map(|name| pki.text(name));
+    pki.revoke("other", "good", "crl_next_update = 30\n", "others.pem");
+    let all = ["earlier.pem", "others.pem", "new.pem"].map(|name| pki.text(name));
     pki.write("crl.pem", &all.concat());
     let settings = config::Tls {
         crl_file: Some(pki.path("crl.pem")),
@@ -165,10 +165,8 @@ fn what_a_client_may_be_used_for_binds_if_it_is_critical() {
     pki.client("server-only", &format!("tls_www_server\n{purpose}"));
     pki.client("code", &format!("code_signing_key\n{purpose}"));
     pki.client("authority", &format!("ca\n{CLIENT}"));
-    pki.client(
-        "encipher",
-        "tls_www_client\nencryption_key\nexpiration_days = 100\n",
-    );
+    pki.rsa_key("encipher");
+    pki.client("encipher", "encryption_key\nexpiration_days = 100\n");
     let loaded = pki.load(&pki.settings());
     for name in ["server-only", "code"] {
         let met = meet(&loaded, &pki.openssl(Some(name)));

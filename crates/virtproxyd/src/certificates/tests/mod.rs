@@ -52,7 +52,8 @@ impl Pki {
     }
 
     fn write(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.0.write(name, content).unwrap();
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     }
@@ -73,6 +74,14 @@ impl Pki {
             std::fs::set_permissions(self.path(&key), Permissions::from_mode(0o600)).unwrap();
         }
         self.path(&key).display().to_string()
+    }
+
+    /// A key that is not of an elliptic curve, so that keys can be enciphered with it.
+    fn rsa_key(&self, name: &str) {
+        let args = ["--generate-privkey", "--key-type", "rsa", "--bits", "2048"];
+        let key = format!("{name}.key");
+        self.certtool(&args, "", &key);
+        std::fs::set_permissions(self.path(&key), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// An authority, or whatever else signs itself.

@@ -59,8 +59,11 @@ fn a_server_certificate_of_an_authority_or_for_something_else_is_refused() {
     let begin = "refused:\ncert_file: server.pem: the certificate CN=x is an authority's (basic \
                  constraints), not a server's\n";
     assert!(all.starts_with(begin), "{all}");
+    let pki = Pki::new();
+    pki.rsa_key("server");
+    pki.issue("server", "cn = x\nencryption_key\nexpiration_days = 100\n");
     assert_eq!(
-        of_server("tls_www_server\nencryption_key\nexpiration_days = 100\n"),
+        wrong(&pki),
         "refused:\ncert_file: server.pem: the certificate CN=x must not make digital signatures \
          (key usage)\n"
     );
@@ -86,9 +89,7 @@ fn a_server_certificate_for_clients_is_only_worth_a_warning_unless_it_insists() 
 #[test]
 fn an_rsa_certificate_has_to_encipher_keys_too_and_one_of_elliptic_curves_does_not() {
     let pki = Pki::new();
-    let args = ["--generate-privkey", "--key-type", "rsa", "--bits", "2048"];
-    pki.certtool(&args, "", "server.key");
-    std::fs::set_permissions(pki.path("server.key"), Permissions::from_mode(0o600)).unwrap();
+    pki.rsa_key("server");
     pki.issue("server", &format!("cn = x\n{SERVER_KIND}"));
     assert_eq!(
         wrong(&pki),
