@@ -52,12 +52,6 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/sbin/ip"],
     },
     Package {
-        name: "gnutls-bin",
-        needed_for: NeededFor::Tests,
-        purpose: "certificates as libvirt's handbook makes them",
-        proof: &["/usr/bin/certtool"],
-    },
-    Package {
         name: "libnss3-tools",
         needed_for: NeededFor::Tests,
         purpose: "NSS databases as their own tools make them",
