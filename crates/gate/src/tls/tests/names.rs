@@ -84,7 +84,7 @@ fn a_name_has_the_order_of_the_certificate_and_the_words_of_gnutls() {
                 "telephoneNumber=#0c0131",
             ],
         ),
-        ("1.2.3.4 = x\nCN = y\n", &["1.2.3.4=#0c0178", "CN=y"]),
+        ("0.1.2.3.4 = x\nCN = y\n", &["1.2.3.4=#0c0178", "CN=y"]),
         ("C = GB\n+ST = x\nO = o\n", &["ST=x+C=GB", "O=o"]),
     ];
     for (lines, expected) in cases {

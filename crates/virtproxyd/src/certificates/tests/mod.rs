@@ -168,7 +168,10 @@ impl Pki {
     /// All that is wrong, one problem a line, without the folder.
     fn problems(&self, settings: &config::Tls) -> String {
         let error = Certificates::load(settings, &self.places()).unwrap_err();
-        let text = error.to_string().replace("; ", "\n") + "\n";
+        let mut text = String::new();
+        for problem in error.to_string().split("; ") {
+            writeln!(text, "{problem}").unwrap();
+        }
         text.replace(&format!("{}/", self.0.path().display()), "")
     }
 
