@@ -145,8 +145,8 @@ where
     .await;
 }
 
-/// As [`accept`], for daemons that count their clients themselves: before each connection `room` is
-/// awaited, and meanwhile the connections wait in the queue.
+/// As [`accept`], for daemons that count their clients themselves: before a connection is served `room`
+/// is awaited, and meanwhile all others wait in the queue.
 pub async fn accept_with_room<R, F, S>(listener: &Listener, room: R, serve: S)
 where
     R: Fn() -> F,
@@ -155,12 +155,12 @@ where
 {
     let mut exhausted = false;
     loop {
-        room().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
                 if std::mem::take(&mut exhausted) {
                     tracing::info!("accepting on {} again", listener.address());
                 }
+                room().await;
                 serve(stream, peer);
             }
             Err(error) if is_exhaustion(&error) => {

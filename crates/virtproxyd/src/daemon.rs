@@ -294,8 +294,10 @@ impl<'a> Daemon<'a> {
         async move {
             let room = || shared.clients.room();
             accept_with_room(&listener, room, |stream, peer| {
-                let (shared, relay) = (Arc::clone(&shared), Arc::clone(&relay));
-                tokio::spawn(async move { shared.serve(&relay, stream, peer, door).await });
+                if let Some(guest) = shared.welcome(stream, peer, door) {
+                    let (shared, relay) = (Arc::clone(&shared), Arc::clone(&relay));
+                    tokio::spawn(async move { shared.serve(&relay, guest).await });
+                }
             })
             .await;
         }

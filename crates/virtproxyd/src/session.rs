@@ -73,6 +73,15 @@ pub(crate) struct Caller {
     pub(crate) local_address: Option<String>,
 }
 
+/// A client that was taken in.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    stream: Stream,
+    caller: Caller,
+    live: Arc<Live>,
+    presence: Presence,
+}
+
 impl Shared {
     pub(crate) fn new(
         clients: Arc<Clients>,
@@ -99,34 +108,38 @@ impl Shared {
         *current = Arc::new(live);
     }
 
-    /// Serves a client until its session is handed over or it is gone.
-    pub(crate) async fn serve(&self, relay: &RpcRelay, stream: Stream, peer: Peer, door: Door) {
-        let unix = match UnixPeer::of(&stream) {
-            Ok(unix) => unix,
+    /// Takes in a client, if it can be told who it is and there is a place for it.
+    pub(crate) fn welcome(&self, stream: Stream, peer: Peer, door: Door) -> Option<Guest> {
+        let caller = match Caller::new(&stream, peer, door) {
+            Ok(caller) => caller,
             Err(error) => {
                 let error = gate::describe(&error);
                 self.warn(|| format!("cannot tell who a client is, it is not served: {error}"));
-                return;
+                return None;
             }
-        };
-        let local_address = match &stream {
-            Stream::Tcp(stream) => stream
-                .local_addr()
-                .ok()
-                .map(|local| address(Peer::Tcp(local))),
-            Stream::Unix(_) => None,
-        };
-        let caller = Caller {
-            door,
-            peer,
-            unix,
-            local_address: local_address.flatten(),
         };
         let live = self.live();
         let Ok(presence) = self.clients.enter(caller.about(&live)) else {
             self.warn(|| format!("client {peer} is not served: there are too many clients"));
-            return;
+            return None;
         };
+        Some(Guest {
+            stream,
+            caller,
+            live,
+            presence,
+        })
+    }
+
+    /// Serves a client until its session is handed over or it is gone.
+    pub(crate) async fn serve(&self, relay: &RpcRelay, guest: Guest) {
+        let Guest {
+            stream,
+            caller,
+            live,
+            presence,
+        } = guest;
+        let peer = caller.peer;
         let id = presence.id();
         tracing::debug!("client {id} connected: {peer}");
         let served = {
@@ -266,6 +279,19 @@ pub(crate) fn on_end(shared: &Arc<Shared>) -> impl Fn(Ticket, Summary<Fault>) + 
 }
 
 impl Caller {
+    fn new(stream: &Stream, peer: Peer, door: Door) -> io::Result<Caller> {
+        let local = match stream {
+            Stream::Tcp(stream) => Some(Peer::Tcp(stream.local_addr()?)),
+            Stream::Unix(_) => None,
+        };
+        Ok(Caller {
+            door,
+            peer,
+            unix: UnixPeer::of(stream)?,
+            local_address: local.and_then(address),
+        })
+    }
+
     /// How it has to authenticate itself.
     fn method(&self, live: &Live) -> Method {
         let auth = &live.config.auth;

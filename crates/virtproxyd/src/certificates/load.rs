@@ -37,6 +37,13 @@ pub(crate) struct LoadError(Vec<String>);
 
 impl LoadError {}
 
+#[cfg(test)]
+impl LoadError {
+    pub(super) fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("; "))

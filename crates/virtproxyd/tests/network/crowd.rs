@@ -14,14 +14,15 @@ fn clients_that_never_log_in_keep_nobody_out() {
     let config = format!("{}max_anonymous_clients = 10\n", pki.config());
     let gate = Gate::start(&config).unwrap();
     let port = gate.proxy.tls_port();
+    let folder = pki.client("good", Some(&pki.authority)).unwrap();
+    let list = || gate.tls_client(&folder).args(["list"]).run().unwrap();
+    list().succeeded().unwrap();
     let before = gate.proxy.descriptors().unwrap();
     let silent: Vec<TcpStream> = (0..25)
         .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
         .collect();
-    let folder = pki.client("good", Some(&pki.authority)).unwrap();
     for _ in 0..3 {
-        let listed = gate.tls_client(&folder).args(["list"]).run().unwrap();
-        listed.succeeded().unwrap();
+        list().succeeded().unwrap();
     }
     let admin = virt_admin("virtproxyd", &gate.proxy.admin_socket());
     let info = admin

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use testbed::{Authority, Client, virt_admin};
+use testbed::{Authority, Client, PATIENCE, eventually, virt_admin};
 
 use crate::pki::{Gate, Pki};
 
@@ -45,14 +45,16 @@ fn clients_without_a_good_certificate_are_refused_with_the_reason_in_the_log() {
     let pki = Pki::new().unwrap();
     let gate = Gate::start(&pki.config()).unwrap();
     let foreign = Authority::new("Foreign Authority").unwrap();
-    for (name, issuer, reason) in [
-        ("none", None, "certificate"),
-        ("foreign", Some(&foreign), "authority that is not trusted"),
-    ] {
+    // GnuTLS shows only what is from an authority that the server names.
+    let told = "the peer has shown no certificate";
+    for (name, issuer, times) in [("none", None, 1), ("foreign", Some(&foreign), 2)] {
         let folder = pki.client(name, issuer).unwrap();
         let refused = names(gate.tls_client(&folder)).run().unwrap();
         assert!(!refused.status.success(), "{refused}");
-        gate.proxy.await_log(reason).unwrap();
+        eventually(PATIENCE, "the reason in the log", || {
+            gate.proxy.log().matches(told).count() == times
+        })
+        .unwrap();
     }
     let folder = pki.client("good", Some(&pki.authority)).unwrap();
     list(&names(gate.tls_client(&folder))).unwrap();

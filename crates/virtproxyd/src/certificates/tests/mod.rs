@@ -169,7 +169,7 @@ impl Pki {
     fn problems(&self, settings: &config::Tls) -> String {
         let error = Certificates::load(settings, &self.places()).unwrap_err();
         let mut text = String::new();
-        for problem in error.to_string().split("; ") {
+        for problem in error.problems() {
             writeln!(text, "{problem}").unwrap();
         }
         text.replace(&format!("{}/", self.0.path().display()), "")
