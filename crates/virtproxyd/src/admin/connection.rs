@@ -4,18 +4,47 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::stream::Stream;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinError;
 use tracing::{debug, info, warn};
-use virt_proto::{ErrorDomain, ErrorNumber, Program, RemoteError};
+use virt_proto::{ErrorDomain, ErrorNumber, FrameLimit, Program, RemoteError};
 
 use super::Administered;
 use super::dispatch::{Answer, Outcome, change, dispatch, is_call};
-use super::frames::{Broken, Frame, Frames};
 use super::keepalive::{Pings, Silence};
 use crate::clients::{About, Presence};
+use crate::frames::{Frame, FrameError, FrameReader};
 
 /// How long a client that is refused has to ask for something, be told, and go.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest frame that is taken.
+const FRAME_MAX: u32 = 1024 * 1024;
+
+/// Frames in both directions.
+struct Frames {
+    stream: Stream,
+    reader: FrameReader,
+}
+
+impl Frames {
+    fn new(stream: Stream) -> Frames {
+        let limit = FrameLimit::new(FRAME_MAX).unwrap_or(FrameLimit::LEGACY);
+        Frames {
+            stream,
+            reader: FrameReader::new(limit),
+        }
+    }
+
+    /// The next frame, or nothing at the end. Cancel safe.
+    async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.reader.next(&mut self.stream).await
+    }
+
+    async fn write(&mut self, frame: &[u8]) -> Result<(), FrameError> {
+        Ok(self.stream.write_all(frame).await?)
+    }
+}
 
 /// Only root and the daemon's own user may administer it (`remoteAdmClientNew` in libvirt, which
 /// does not know root as an exception).
@@ -53,25 +82,31 @@ impl Administered {
     pub(crate) async fn serve(self: Arc<Administered>, stream: Stream, about: About) {
         let who = who(&about);
         let frames = Frames::new(stream);
-        if let Err(error) = admit(&about) {
-            return self.refuse(frames, &who, &error).await;
+        match self.enter(about) {
+            Ok(presence) => {
+                debug!("admin client {} ({who}) is there", presence.id());
+                let connection = Connection {
+                    pings: Pings::new(self.keepalive),
+                    administered: self,
+                    frames,
+                    presence,
+                    who,
+                };
+                connection.run().await;
+            }
+            Err(error) => self.refuse(frames, &who, &error).await,
         }
-        let Ok(presence) = self.clients.enter(about) else {
+    }
+
+    /// A place for a client, if it may have one.
+    fn enter(&self, about: About) -> Answer<Presence> {
+        admit(&about)?;
+        self.clients.enter(about).map_err(|_| {
             let (limit, _) = self.clients.limits();
-            let error = RemoteError::rpc(&format!(
+            Box::new(RemoteError::rpc(&format!(
                 "there are {limit} clients of the admin interface already (admin_max_clients)"
-            ));
-            return self.refuse(frames, &who, &error).await;
-        };
-        debug!("admin client {} ({who}) is there", presence.id());
-        let connection = Connection {
-            pings: Pings::new(self.keepalive),
-            administered: self,
-            frames,
-            presence,
-            who,
-        };
-        connection.run().await;
+            )))
+        })
     }
 
     /// Answers all calls with an error, so that the user sees why. libvirt closes the connection
@@ -95,7 +130,7 @@ impl Administered {
                     frames.write(&answer).await?;
                 }
             }
-            Ok::<(), Broken>(())
+            Ok::<(), FrameError>(())
         };
         // Whether it heard the reason is its own affair.
         let _ = tokio::time::timeout(REFUSAL_WAIT, tell).await;
@@ -119,7 +154,7 @@ enum End {
     #[error("it has not been heard of for too long")]
     Dead,
     #[error(transparent)]
-    Broken(#[from] Broken),
+    Broken(#[from] FrameError),
     #[error("its call could not be carried out: {0}")]
     Failed(#[from] JoinError),
 }
@@ -153,6 +188,7 @@ impl Connection {
                     }
                 }
                 Event::Silence => match self.pings.next() {
+                    Silence::Rest => {}
                     Silence::Ping(ping) => self.write(&ping).await?,
                     Silence::Dead => return Err(End::Dead),
                 },

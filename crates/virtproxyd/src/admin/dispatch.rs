@@ -2,10 +2,12 @@
 
 use virt_proto::admin::{Close, GetLibVersion, procedure};
 use virt_proto::xdr::Reader;
-use virt_proto::{Call, Header, MessageType, Procedure, Program, RemoteError, Status, keepalive};
+use virt_proto::{
+    Call, FrameHead, Header, MessageType, Procedure, Program, RemoteError, Status, keepalive,
+};
 
 use super::Administered;
-use super::frames::Frame;
+use crate::frames::Frame;
 
 /// The reply to a call, or its error. Errors are large and rare, so they are boxed.
 pub(super) type Answer<T> = Result<T, Box<RemoteError>>;
@@ -142,6 +144,17 @@ struct Arguments<'a> {
 }
 
 impl Arguments<'_> {
+    /// All behind the head, and behind the number of descriptors if there is one. Descriptors that
+    /// come along are closed by the kernel, since nobody takes them.
+    fn bytes(&self) -> Option<&[u8]> {
+        let payload = self.frame.payload.as_deref()?;
+        if self.frame.header.message_type.has_fds() {
+            payload.get(FrameHead::SIZE_WITH_FDS - FrameHead::SIZE..)
+        } else {
+            Some(payload)
+        }
+    }
+
     /// The answer to a call.
     fn answer<C: Call>(&self, act: impl FnOnce(&C) -> Answer<C::Reply>) -> Outcome {
         self.end(Outcome::Answer, act)
@@ -155,10 +168,12 @@ impl Arguments<'_> {
     ) -> Outcome {
         let header = self.frame.header;
         // libvirt does not mind bytes behind the arguments.
-        let arguments = C::decode_from(&mut Reader::new(self.frame.payload()));
+        let arguments = self
+            .bytes()
+            .map(|bytes| C::decode_from(&mut Reader::new(bytes)));
         let reply = match &arguments {
-            Ok(arguments) => act(arguments),
-            Err(_) => Err(Box::new(RemoteError::undecodable())),
+            Some(Ok(arguments)) => act(arguments),
+            _ => Err(Box::new(RemoteError::undecodable())),
         };
         match reply {
             Ok(reply) => outcome(header.reply().frame(&reply)),

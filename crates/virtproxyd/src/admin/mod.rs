@@ -4,7 +4,6 @@
 mod connection;
 mod daemon;
 mod dispatch;
-mod frames;
 mod info;
 mod keepalive;
 mod servers;
