@@ -159,15 +159,16 @@ impl FrameReader {
                 head.fds(&[&self.head[..], start].concat())?
             }
         };
-        let mut byte = [0; FrameHead::FDS_MAX];
         loop {
             body.trailer = Some(left);
             self.body = Some(body);
             if left == 0 {
                 return Ok(());
             }
-            let most = left.min(byte.len());
-            match from.read(&mut byte[..most]).await? {
+            // One at a time: the kernel gives no more than one descriptor with its byte at once, and
+            // a read that brings less than was asked for makes the runtime wait for an event that
+            // has happened already.
+            match from.read(&mut [0; 1]).await? {
                 0 => return Err(FrameError::CutOff),
                 got => left -= got,
             }

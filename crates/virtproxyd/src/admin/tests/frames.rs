@@ -1,5 +1,7 @@
 //! Frames that virt-admin does not send. Where libvirtd 9.0 is named, it did the same.
 
+use std::os::fd::AsFd;
+
 use testbed::eventually;
 use virt_proto::admin::{
     self, GetThreadpool, ListServers, Params, ServerList, ServerName, SetClientLimits,
@@ -298,21 +300,31 @@ fn a_call_may_bring_descriptors_that_nobody_wants() {
         message_type: MessageType::CALL_WITH_FDS,
         ..call(procedure::CONNECT_LIST_SERVERS, 7)
     };
-    // Two of them, each with a zero byte of its own; the arguments stand behind their number.
-    let mut frame = header.frame(&admin::Threadpool {
-        params: Params::default(),
+    // The number of descriptors stands before the arguments.
+    let mut frame = header.frame(&admin::SetDaemonTimeout {
+        timeout: 2,
+        flags: 1,
     });
-    frame.extend([0; 8]);
+    frame.extend(0u32.to_be_bytes());
     let len = u32::try_from(frame.len()).unwrap();
     frame[..4].copy_from_slice(&len.to_be_bytes());
-    frame[28..32].copy_from_slice(&2u32.to_be_bytes());
-    frame[32..36].copy_from_slice(&1u32.to_be_bytes());
-    frame.extend([0, 0]);
     wire.send(&frame);
+    let (mut near, far) = std::io::pipe().unwrap();
+    for _ in 0..2 {
+        wire.send_descriptor(far.as_fd());
+    }
+    drop(far);
     let (reply, payload) = wire.receive();
     assert_eq!(reply.message_type, MessageType::REPLY);
     assert_eq!(ServerList::decode(&payload).unwrap().servers.len(), 2);
     wire.is_alive();
+    // Nobody holds the other end of the pipe any more.
+    let end = std::thread::spawn(move || near.read(&mut [0; 1]).unwrap());
+    eventually(PATIENCE, "the descriptors to be closed", || {
+        end.is_finished()
+    })
+    .unwrap();
+    assert_eq!(end.join().unwrap(), 0);
 }
 
 #[test]

@@ -5,7 +5,9 @@ mod commands;
 mod frames;
 mod keepalive;
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use gate::stream::Stream;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use testbed::{Client, Finished, PATIENCE, Scratch};
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
@@ -214,6 +217,17 @@ struct Wire(UnixStream);
 impl Wire {
     fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
+    }
+
+    /// Sends a descriptor with its zero byte, as it follows a frame.
+    fn send_descriptor(&self, descriptor: BorrowedFd<'_>) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor];
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let byte = [IoSlice::new(&[0])];
+        let sent = rustix::net::sendmsg(&self.0, &byte, &mut ancillary, SendFlags::empty());
+        assert_eq!(sent, Ok(1));
     }
 
     /// Header and payload of the next frame.
