@@ -133,7 +133,10 @@ fn what_no_libvirt_knows_gets_the_daemons_own_answer() -> Result<()> {
 #[test]
 fn before_the_open_the_answer_is_the_same_too() -> Result<()> {
     let house = House::open()?;
-    for (header, payload) in from_the_future() {
+    // What the programs of single drivers have is known to their daemons only.
+    let known_to_all = |header: &Header| ![Program::QEMU, Program::LXC].contains(&header.program);
+    let calls = from_the_future().into_iter();
+    for (header, payload) in calls.filter(|(header, _)| known_to_all(header)) {
         house
             .same(|door| {
                 let mut wire = door.wire()?;

@@ -107,11 +107,8 @@ fn a_second_open_is_refused_as_libvirtd_does() -> Result<()> {
         wire.open(TEST, OpenFlags::default())?;
         let again = outcome(&mut wire, &open(Some(TEST)))?;
         ensure!(again.is_err(), "a second open was taken");
-        ensure!(
-            wire.call(&GetUri)? == Ok(Uri(TEST.into())),
-            "the connection is dead"
-        );
-        Ok(again.err())
+        // libvirtd 9.0 forgets the driver over it.
+        Ok([again.err(), outcome(&mut wire, &GetUri)?.err()])
     })?;
     house.is_in_order()
 }
