@@ -102,12 +102,13 @@ impl VirtWire {
     /// # Errors
     /// When that is refused; the error has the reason.
     pub fn open(&mut self, uri: &str, flags: OpenFlags) -> Result<()> {
-        let AuthTypes(types) = self.call(&AuthList)?.map_err(refused)?;
+        let AuthTypes(types) = self.call(&AuthList)?.map_err(|error| refused(&error))?;
         if types.iter().any(|auth| *auth != virt_proto::AuthType::NONE) {
             bail!("the daemon wants authentication: {types:?}");
         }
         let name = Some(uri.to_owned());
-        self.call(&Open { name, flags })?.map_err(refused)
+        self.call(&Open { name, flags })?
+            .map_err(|error| refused(&error))
     }
 
     /// Makes a call and takes the next frame for its answer.
@@ -261,6 +262,7 @@ fn frame(header: &Header, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn refused(error: RemoteError) -> anyhow::Error {
+/// What the peer said, as an error of the test.
+fn refused(error: &RemoteError) -> anyhow::Error {
     anyhow::anyhow!("refused: {error:?}")
 }
