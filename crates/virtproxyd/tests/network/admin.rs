@@ -1,5 +1,6 @@
 //! Administrators, with a real virt-admin.
 
+use anyhow::Result;
 use testbed::{Client, PATIENCE, eventually, uri_unix, virsh, virt_admin};
 
 use crate::pki::Gate;
@@ -9,15 +10,14 @@ fn admin(gate: &Gate, command: &[&str]) -> Client {
 }
 
 /// What an administrator is told.
-fn told(gate: &Gate, command: &[&str]) -> String {
-    let told = admin(gate, command).run().unwrap();
-    told.succeeded().unwrap()
+fn told(gate: &Gate, command: &[&str]) -> Result<String> {
+    admin(gate, command).run()?.succeeded()
 }
 
 #[test]
 fn servers_their_clients_and_limits_are_told() {
     let gate = Gate::start("max_clients = 77\nmax_anonymous_clients = 7\n").unwrap();
-    let servers = told(&gate, &["server-list"]);
+    let servers = told(&gate, &["server-list"]).unwrap();
     assert!(
         servers.contains("admin") && servers.contains("virtproxyd"),
         "{servers}"
@@ -28,7 +28,7 @@ fn servers_their_clients_and_limits_are_told() {
         .start()
         .unwrap();
     gate.proxy.await_log("opened test:///default").unwrap();
-    let info = told(&gate, &["server-clients-info", "virtproxyd"]);
+    let info = told(&gate, &["server-clients-info", "virtproxyd"]).unwrap();
     for line in [
         "nclients_max        : 77",
         "nclients            : 1",
@@ -37,9 +37,9 @@ fn servers_their_clients_and_limits_are_told() {
     ] {
         assert!(info.contains(line), "{line}: {info}");
     }
-    let pool = told(&gate, &["server-threadpool-info", "virtproxyd"]);
+    let pool = told(&gate, &["server-threadpool-info", "virtproxyd"]).unwrap();
     assert!(pool.contains("maxWorkers"), "{pool}");
-    let clients = told(&gate, &["client-list", "virtproxyd"]);
+    let clients = told(&gate, &["client-list", "virtproxyd"]).unwrap();
     assert!(clients.contains("unix"), "{clients}");
     let id = clients
         .lines()
@@ -48,7 +48,7 @@ fn servers_their_clients_and_limits_are_told() {
         .split_whitespace()
         .next()
         .unwrap();
-    let info = told(&gate, &["client-info", "virtproxyd", id]);
+    let info = told(&gate, &["client-info", "virtproxyd", id]).unwrap();
     for line in [
         "transport      : unix",
         "readonly       : no",
@@ -68,7 +68,7 @@ fn a_client_is_disconnected_in_the_middle_of_its_session() {
         .start()
         .unwrap();
     gate.proxy.await_log("opened test:///default").unwrap();
-    let clients = told(&gate, &["client-list", "virtproxyd"]);
+    let clients = told(&gate, &["client-list", "virtproxyd"]).unwrap();
     let id = clients
         .lines()
         .nth(2)
@@ -77,7 +77,7 @@ fn a_client_is_disconnected_in_the_middle_of_its_session() {
         .next()
         .unwrap()
         .to_owned();
-    told(&gate, &["client-disconnect", "virtproxyd", &id]);
+    told(&gate, &["client-disconnect", "virtproxyd", &id]).unwrap();
     gate.proxy.await_log("it was told to go").unwrap();
     eventually(PATIENCE, "the client to notice", || {
         client.stderr().contains("isconnected") || client.process().ended().unwrap().is_some()
@@ -102,23 +102,36 @@ fn limits_and_the_log_can_be_changed() {
             "--max-unauth-clients",
             "5",
         ],
-    );
-    let info = told(&gate, &["server-clients-info", "virtproxyd"]);
+    )
+    .unwrap();
+    let info = told(&gate, &["server-clients-info", "virtproxyd"]).unwrap();
     assert!(info.contains("nclients_max        : 50"), "{info}");
-    told(&gate, &["daemon-log-filters", "4:session 1:admin"]);
-    assert!(told(&gate, &["daemon-log-filters"]).contains("4:session 1:admin"));
+    told(&gate, &["daemon-log-filters", "4:session 1:admin"]).unwrap();
+    assert!(
+        told(&gate, &["daemon-log-filters"])
+            .unwrap()
+            .contains("4:session 1:admin")
+    );
     let file = gate.proxy.folder().join("other.log");
     let outputs = format!("1:file:{}", file.display());
-    told(&gate, &["daemon-log-outputs", &outputs]);
-    assert!(told(&gate, &["daemon-log-outputs"]).contains(&outputs));
-    told(&gate, &["server-list"]);
+    told(&gate, &["daemon-log-outputs", &outputs]).unwrap();
+    assert!(
+        told(&gate, &["daemon-log-outputs"])
+            .unwrap()
+            .contains(&outputs)
+    );
+    told(&gate, &["server-list"]).unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("admin"), "{text}");
     let wrong = admin(&gate, &["daemon-log-outputs", "7:pigeon"])
         .run()
         .unwrap();
     assert!(!wrong.status.success(), "{wrong}");
-    assert!(told(&gate, &["daemon-log-outputs"]).contains(&outputs));
+    assert!(
+        told(&gate, &["daemon-log-outputs"])
+            .unwrap()
+            .contains(&outputs)
+    );
     let no_tls = admin(&gate, &["server-update-tls", "virtproxyd"])
         .run()
         .unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use testbed::{Authority, Client, PATIENCE, eventually, virt_admin};
+use testbed::{Client, virt_admin};
 
 use crate::pki::{Gate, Pki};
 
@@ -41,21 +41,13 @@ fn a_client_with_a_certificate_gets_what_it_would_get_directly() {
 }
 
 #[test]
-fn clients_without_a_good_certificate_are_refused_with_the_reason_in_the_log() {
+fn a_client_without_a_certificate_is_refused_with_the_reason_in_the_log() {
     let pki = Pki::new().unwrap();
     let gate = Gate::start(&pki.config()).unwrap();
-    let foreign = Authority::new("Foreign Authority").unwrap();
-    // GnuTLS shows only what is from an authority that the server names.
-    let told = "the peer has shown no certificate";
-    for (name, issuer, times) in [("none", None, 1), ("foreign", Some(&foreign), 2)] {
-        let folder = pki.client(name, issuer).unwrap();
-        let refused = names(gate.tls_client(&folder)).run().unwrap();
-        assert!(!refused.status.success(), "{refused}");
-        eventually(PATIENCE, "the reason in the log", || {
-            gate.proxy.log().matches(told).count() == times
-        })
-        .unwrap();
-    }
+    let folder = pki.client("none", None).unwrap();
+    let refused = names(gate.tls_client(&folder)).run().unwrap();
+    assert!(!refused.status.success(), "{refused}");
+    gate.proxy.await_log("has shown no certificate").unwrap();
     let folder = pki.client("good", Some(&pki.authority)).unwrap();
     list(&names(gate.tls_client(&folder))).unwrap();
 }
@@ -112,20 +104,19 @@ fn rules_know_clients_by_their_certificates() {
 }
 
 /// The common name that the server shows.
-fn shown(gate: &Gate, folder: &Path) -> String {
+fn shown(gate: &Gate, folder: &Path) -> Result<String> {
     let address = format!("127.0.0.1:{}", gate.proxy.tls_port());
     let seen = Client::new("openssl")
         .args(["s_client", "-connect", &address, "-showcerts"])
         .args(["-CAfile".as_ref(), folder.join("cacert.pem").as_os_str()])
         .args(["-cert".as_ref(), folder.join("clientcert.pem").as_os_str()])
         .args(["-key".as_ref(), folder.join("clientkey.pem").as_os_str()])
-        .run()
-        .unwrap();
+        .run()?;
     let subject = seen
         .stdout
         .lines()
         .find(|line| line.starts_with("subject="));
-    subject.unwrap_or_default().to_owned()
+    Ok(subject.unwrap_or_default().to_owned())
 }
 
 #[test]
@@ -139,12 +130,12 @@ fn a_renewed_certificate_is_used_and_nobody_is_dropped() {
         .start()
         .unwrap();
     gate.proxy.await_log("opened test:///default").unwrap();
-    assert!(shown(&gate, &folder).contains("localhost"));
+    assert!(shown(&gate, &folder).unwrap().contains("localhost"));
 
     pki.renew("second.example").unwrap();
     gate.proxy.signal(Signal::SIGHUP).unwrap();
     gate.proxy.await_log("the configuration is read").unwrap();
-    assert!(shown(&gate, &folder).contains("second.example"));
+    assert!(shown(&gate, &folder).unwrap().contains("second.example"));
 
     pki.renew("third.example").unwrap();
     let admin = virt_admin("virtproxyd", &gate.proxy.admin_socket());
@@ -154,7 +145,7 @@ fn a_renewed_certificate_is_used_and_nobody_is_dropped() {
         .run()
         .unwrap();
     told.succeeded().unwrap();
-    assert!(shown(&gate, &folder).contains("third.example"));
+    assert!(shown(&gate, &folder).unwrap().contains("third.example"));
 
     // A broken one changes nothing and is told.
     pki.scratch.write("servercert.pem", "nonsense").unwrap();
@@ -168,7 +159,7 @@ fn a_renewed_certificate_is_used_and_nobody_is_dropped() {
     );
     gate.proxy.signal(Signal::SIGHUP).unwrap();
     gate.proxy.await_log("everything stays as it was").unwrap();
-    assert!(shown(&gate, &folder).contains("third.example"));
+    assert!(shown(&gate, &folder).unwrap().contains("third.example"));
     assert!(
         client.process().ended().unwrap().is_none(),
         "a client was dropped"
