@@ -76,3 +76,11 @@ fn a_user_who_is_not_on_the_list_is_refused() {
     );
     bed.proxy.await_log("sasl_allowed_username_list").unwrap();
 }
+
+#[test]
+fn a_user_on_tcp_is_served_inside_the_security_layer() {
+    let bed = Bed::start("").unwrap();
+    let names = bed.on_tcp("secret").unwrap().run().unwrap();
+    assert_eq!(names.succeeded().unwrap().trim(), "test");
+    bed.proxy.await_log("SASL name \"fred\"").unwrap();
+}
