@@ -9,6 +9,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_virtproxyd");
 const CONFIG: &str =
     "auth_unix_rw = \"sasl\"\nauth_unix_ro = \"sasl\"\nlisten_tcp = 1\nauth_tcp = \"sasl\"\n";
 
+const LIST: &[&str] = &["list", "--name"];
+
 struct Bed {
     users: SaslUsers,
     proxy: Virtproxyd,
@@ -35,13 +37,13 @@ impl Bed {
     fn on_unix(&self, password: &str) -> Result<Client> {
         let authfile = self.users.authfile("localhost", "fred", password)?;
         let uri = uri_unix("test:///default", &self.proxy.socket());
-        Ok(virsh(&format!("{uri}&authfile={}", authfile.display())).args(["list", "--name"]))
+        Ok(virsh(&format!("{uri}&authfile={}", authfile.display())).args(LIST))
     }
 
-    fn on_tcp(&self, password: &str) -> Result<Client> {
+    fn on_tcp(&self, password: &str, command: &[&str]) -> Result<Client> {
         let authfile = self.users.authfile("127.0.0.1", "fred", password)?;
         let uri = uri_tcp("test:///default", self.proxy.tcp_port());
-        Ok(virsh(&format!("{uri}?authfile={}", authfile.display())).args(["list", "--name"]))
+        Ok(virsh(&format!("{uri}?authfile={}", authfile.display())).args(command))
     }
 }
 
@@ -56,7 +58,10 @@ fn a_user_with_the_right_password_is_served_on_a_unix_socket() {
 #[test]
 fn a_user_with_a_wrong_password_is_refused_and_the_log_says_why() {
     let bed = Bed::start("").unwrap();
-    for client in [bed.on_unix("guess").unwrap(), bed.on_tcp("guess").unwrap()] {
+    for client in [
+        bed.on_unix("guess").unwrap(),
+        bed.on_tcp("guess", LIST).unwrap(),
+    ] {
         let finished = client.run().unwrap();
         assert!(!finished.status.success());
         let said = &finished.stderr;
@@ -80,7 +85,23 @@ fn a_user_who_is_not_on_the_list_is_refused() {
 #[test]
 fn a_user_on_tcp_is_served_inside_the_security_layer() {
     let bed = Bed::start("").unwrap();
-    let names = bed.on_tcp("secret").unwrap().run().unwrap();
+    let names = bed.on_tcp("secret", LIST).unwrap().run().unwrap();
     assert_eq!(names.succeeded().unwrap().trim(), "test");
     bed.proxy.await_log("SASL name \"fred\"").unwrap();
+}
+
+#[test]
+fn much_comes_through_the_security_layer_both_ways() {
+    let bed = Bed::start("").unwrap();
+    let much = "0123456789".repeat(50_000);
+    let xml = format!(
+        "<domain type='test'><name>big</name><memory>1024</memory><os><type>hvm</type></os>\
+         <description>{much}</description></domain>"
+    );
+    let file = bed.users.folder().join("big.xml");
+    std::fs::write(&file, xml).unwrap();
+    let commands = format!("define {}; dumpxml big", file.display());
+    let client = bed.on_tcp("secret", &[&commands]).unwrap();
+    let shown = client.run().unwrap().succeeded().unwrap();
+    assert!(shown.contains(&much), "{} bytes", shown.len());
 }
