@@ -5,48 +5,26 @@
 #[allow(unsafe_code, reason = "it calls a library that is written in C")]
 mod client;
 
-use std::io::Write;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use crate::{MAX_DATA, Options, Sasl, SaslError, Session, Step};
-use testbed::{Scratch, clean_command, packages};
+use testbed::SaslUsers;
 
 use client::{Client, Wanted};
 
 /// A SASL of this test alone with the users `fred` (password `secret`) and `mary` (`other`).
 struct Bed {
     sasl: Arc<Sasl>,
-    scratch: Scratch,
+    users: SaslUsers,
 }
 
 impl Bed {
     fn new() -> Bed {
-        packages::require("sasl2-bin").unwrap();
-        packages::require("libsasl2-modules").unwrap();
-        let scratch = Scratch::new().unwrap();
-        let database = scratch.path().join("sasldb");
-        let config = format!(
-            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\n\
-             mech_list: SCRAM-SHA-256 DIGEST-MD5 PLAIN ANONYMOUS\n",
-            database.display()
-        );
-        std::fs::write(scratch.path().join("libvirt.conf"), config).unwrap();
-        for (user, password) in [("fred", "secret"), ("mary", "other")] {
-            let mut child = clean_command("saslpasswd2")
-                .args(["-p", "-c", "-a", "libvirt", "-f"])
-                .arg(&database)
-                .arg(user)
-                .stdin(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stdin = child.stdin.take().unwrap();
-            stdin.write_all(password.as_bytes()).unwrap();
-            drop(stdin);
-            assert!(child.wait().unwrap().success());
-        }
-        let sasl = Sasl::load("libvirt", Some(scratch.path())).unwrap();
-        Bed { sasl, scratch }
+        let users = [("fred", "secret"), ("mary", "other")];
+        let mechanisms = "SCRAM-SHA-256 DIGEST-MD5 PLAIN ANONYMOUS";
+        let users = SaslUsers::new(&users, mechanisms).unwrap();
+        let sasl = Sasl::load("libvirt", Some(users.folder())).unwrap();
+        Bed { sasl, users }
     }
 
     fn session(&self, options: &Options) -> Session {
@@ -380,6 +358,6 @@ fn the_library_is_initialised_once_and_for_one_application() {
     let bed = Bed::new();
     let error = Sasl::load("libvirt", None).unwrap_err();
     assert!(matches!(error, SaslError::LoadedBefore { .. }), "{error}");
-    let again = Sasl::load("libvirt", Some(bed.scratch.path())).unwrap();
+    let again = Sasl::load("libvirt", Some(bed.users.folder())).unwrap();
     assert!(Arc::ptr_eq(&bed.sasl, &again));
 }

@@ -8,6 +8,7 @@
 //!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
 //!   a server whose behaviour is a closure over such a wire. [`VirtWire`] speaks libvirt's RPC.
+//! - [`SaslUsers`] are known to libsasl2.
 //! - [`Authority`] issues certificates that only the test trusts.
 //! - [`packages`] knows which Debian packages all this needs.
 //! - [`eventually`] waits for a condition.
@@ -40,6 +41,7 @@ mod pmcd;
 mod pmproxy;
 mod ports;
 mod process;
+mod sasl;
 mod scratch;
 mod stub;
 mod virt;
@@ -54,6 +56,7 @@ pub use pmcd::{Pmcd, PmcdBuilder};
 pub use pmproxy::{Pmproxy, PmproxyBuilder};
 pub use ports::free_port;
 pub use process::{Process, clean_command};
+pub use sasl::SaslUsers;
 pub use scratch::Scratch;
 pub use stub::{Stop, Stub};
 pub use virt::{

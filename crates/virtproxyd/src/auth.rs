@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ::sasl::{Sasl, SaslError, Session};
 use gate::policy::Wildcard;
 use gate::throttle::Throttle;
+use tokio::sync::Semaphore;
 use virt_proto::{
     AuthList, AuthPolkit, AuthType, AuthTypes, Payload, PolkitReply, Procedure, RemoteError,
     SaslInit, SaslStart, SaslStep,
@@ -34,6 +35,7 @@ const MAX_FAILURES: u32 = 10;
 pub(crate) struct AuthSettings {
     /// Where clients are asked for SASL at all.
     sasl: Option<Arc<Sasl>>,
+    places: Arc<Semaphore>,
     tcp_min_ssf: u32,
     /// Without a list every name is good.
     allowed_usernames: Option<Vec<Wildcard>>,
@@ -64,6 +66,7 @@ impl AuthSettings {
         let patterns = |list: &Vec<String>| list.iter().map(|name| Wildcard::glob(name)).collect();
         Ok(AuthSettings {
             sasl,
+            places: Arc::new(Semaphore::new(sasl::PLACES)),
             tcp_min_ssf: auth.tcp_min_ssf,
             allowed_usernames: auth.sasl_allowed_usernames.as_ref().map(patterns),
             bus_address: elsewhere.bus_address,

@@ -237,7 +237,7 @@ impl<'a> Conversation<'a> {
             return Ok(Err(RemoteError::undecodable()));
         };
         if is_about_auth(header) {
-            let answered = self.auth.answer(header.procedure, &payload).await;
+            let answered = self.authenticate(header.procedure, &payload).await?;
             return Ok(answered.map(Obeyed::Reply));
         }
         let undecodable = |_: DecodeError| RemoteError::undecodable();
@@ -251,6 +251,28 @@ impl<'a> Conversation<'a> {
                 .and_then(|asked| self.supports(asked.0)),
             _ => Err(RemoteError::not_open()),
         })
+    }
+
+    /// While polkit asks a user, the client may leave, which withdraws the question. In SASL nothing
+    /// more is read before the answer: what came too early would pass for something that came inside
+    /// the security layer.
+    async fn authenticate(
+        &mut self,
+        procedure: Procedure,
+        payload: &[u8],
+    ) -> Result<Result<Vec<u8>, RemoteError>, Goodbye> {
+        let answer = self.auth.answer(procedure, payload);
+        tokio::pin!(answer);
+        let mut more_waits = procedure != Procedure::AUTH_POLKIT;
+        loop {
+            tokio::select! {
+                answered = &mut answer => return Ok(answered),
+                head = self.reader.head(&mut self.link), if !more_waits => {
+                    head?.ok_or(Goodbye::Left)?;
+                    more_waits = true;
+                }
+            }
+        }
     }
 
     fn supports(&mut self, feature: Feature) -> Result<Obeyed, RemoteError> {

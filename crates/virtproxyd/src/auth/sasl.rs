@@ -1,8 +1,10 @@
 //! SASL's calls, and what is asked of a client beyond the right password.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sasl::{Options, SaslError, Session, Step};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use virt_proto::{SaslData, SaslMechanisms, SaslReply, SaslStart, SaslStep};
@@ -29,6 +31,10 @@ const TLS_SSF: u32 = 128;
 /// How long one step may take: files, `saslauthd`, LDAP servers and name servers are asked.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Steps at the same time. One that hangs keeps its place, lest a `saslauthd` that does not answer
+/// takes all threads for what may block.
+pub(super) const PLACES: usize = 64;
+
 impl Authentication {
     /// AUTH_SASL_INIT.
     pub(super) async fn sasl_init(&mut self) -> Result<SaslMechanisms, Failure> {
@@ -39,7 +45,7 @@ impl Authentication {
         let sasl = self.settings.sasl.clone();
         let sasl = sasl.ok_or_else(|| Failure::untold("libsasl2 was not loaded"))?;
         let options = self.options();
-        let (session, names) = blocking(move || {
+        let (session, names) = blocking(&self.settings.places, move || {
             let mut session = Session::new(&sasl, &options)?;
             let names = session.mechanisms()?;
             Ok((session, names))
@@ -72,7 +78,7 @@ impl Authentication {
         self.expect(Method::Sasl)?;
         let session = self.session.take();
         let mut session = session.ok_or_else(|| Failure::untold("it has not begun SASL"))?;
-        let (session, step) = blocking(move || {
+        let (session, step) = blocking(&self.settings.places, move || {
             let words = words.as_ref().map(|words| words.as_slice());
             let step = work(&mut session, words)?;
             Ok((session, step))
@@ -139,14 +145,23 @@ impl Authentication {
 
 /// Does what may block where it blocks nobody else. What takes too long is left alone.
 async fn blocking<T: Send + 'static>(
+    places: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, SaslError> + Send + 'static,
 ) -> Result<T, Failure> {
-    match timeout(LIMIT, spawn_blocking(work)).await {
-        Ok(Ok(done)) => done.map_err(|error| Failure::untold(error.to_string())),
-        Ok(Err(error)) => Err(Failure::untold(error.to_string())),
-        Err(_) => Err(Failure::untold(format!(
-            "SASL took longer than {} s",
-            LIMIT.as_secs()
-        ))),
-    }
+    let working = async {
+        let place = Arc::clone(places).acquire_owned().await;
+        let place = place.map_err(|error| Failure::untold(error.to_string()))?;
+        let done = spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        done.await
+            .map_err(|error| Failure::untold(error.to_string()))?
+            .map_err(|error| Failure::untold(error.to_string()))
+    };
+    let seconds = LIMIT.as_secs();
+    timeout(LIMIT, working)
+        .await
+        .map_err(|_| Failure::untold(format!("SASL took longer than {seconds} s")))?
 }

@@ -1,10 +1,7 @@
 //! SASL, with libsasl2's own database of users. It reads its configuration once for a process, so
 //! that these tests need a runner that gives each a process.
 
-use std::io::Write;
-use std::process::Stdio;
-
-use testbed::{Client, Scratch, clean_command, packages};
+use testbed::{Client, SaslUsers};
 use tokio::net::TcpListener;
 use virt_proto::{AuthList, AuthPolkit, AuthType, SaslInit, SaslMechanisms};
 
@@ -13,33 +10,14 @@ use super::*;
 
 /// A SASL of this test alone with the user `fred` (password `secret`).
 struct Bed {
-    scratch: Scratch,
+    users: SaslUsers,
 }
 
 impl Bed {
     fn new() -> Bed {
-        packages::require("sasl2-bin").unwrap();
-        packages::require("libsasl2-modules").unwrap();
-        let scratch = Scratch::new().unwrap();
-        let database = scratch.join("sasldb");
-        let config = format!(
-            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\n\
-             mech_list: SCRAM-SHA-256 DIGEST-MD5 PLAIN ANONYMOUS\n",
-            database.display()
-        );
-        scratch.write("libvirt.conf", config).unwrap();
-        let mut child = clean_command("saslpasswd2")
-            .args(["-p", "-c", "-a", "libvirt", "-f"])
-            .arg(&database)
-            .arg("fred")
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(b"secret").unwrap();
-        drop(stdin);
-        assert!(child.wait().unwrap().success());
-        Bed { scratch }
+        let mechanisms = "SCRAM-SHA-256 DIGEST-MD5 PLAIN ANONYMOUS";
+        let users = SaslUsers::new(&[("fred", "secret")], mechanisms).unwrap();
+        Bed { users }
     }
 
     fn settings(&self, allowed: Option<&[&str]>) -> Arc<AuthSettings> {
@@ -49,7 +27,7 @@ impl Bed {
             ..auth(Method::Sasl)
         };
         let elsewhere = Elsewhere {
-            sasl_folder: Some(self.scratch.path().to_owned()),
+            sasl_folder: Some(self.users.folder().to_owned()),
             bus_address: None,
         };
         Arc::new(AuthSettings::new(&auth, elsewhere).unwrap())
@@ -61,11 +39,7 @@ impl Bed {
 
     /// What virsh says when it connects to a server with these settings, and that server.
     async fn virsh(&self, password: &str, allowed: Option<&[&str]>) -> (String, Server) {
-        let passwords = format!(
-            "[credentials-fred]\nauthname=fred\npassword={password}\n\n\
-             [auth-libvirt-127.0.0.1]\ncredentials=fred\n"
-        );
-        let file = self.scratch.write("passwords", passwords).unwrap();
+        let file = self.users.authfile("127.0.0.1", "fred", password).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let file = file.display();

@@ -1,0 +1,107 @@
+//! SASL, with users of the test.
+
+use anyhow::Result;
+use testbed::{Client, Libvirtd, SaslUsers, Virtproxyd, uri_tcp, uri_unix, virsh};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_virtproxyd");
+
+/// What virtproxyd is told about SASL on all its sockets.
+const CONFIG: &str =
+    "auth_unix_rw = \"sasl\"\nauth_unix_ro = \"sasl\"\nlisten_tcp = 1\nauth_tcp = \"sasl\"\n";
+
+const LIST: &[&str] = &["list", "--name"];
+
+struct Bed {
+    users: SaslUsers,
+    proxy: Virtproxyd,
+    _libvirtd: Libvirtd,
+}
+
+impl Bed {
+    fn start(config: &str) -> Result<Bed> {
+        let users = SaslUsers::new(&[("fred", "secret")], "SCRAM-SHA-256 DIGEST-MD5")?;
+        let libvirtd = Libvirtd::start()?;
+        let proxy = Virtproxyd::builder(PROGRAM)
+            .config(CONFIG)
+            .config(config)
+            .env("SASL_CONF_PATH", users.folder())
+            .start()?;
+        libvirtd.link_as(&proxy.daemons(), "test")?;
+        Ok(Bed {
+            users,
+            proxy,
+            _libvirtd: libvirtd,
+        })
+    }
+
+    fn on_unix(&self, password: &str) -> Result<Client> {
+        let authfile = self.users.authfile("localhost", "fred", password)?;
+        let uri = uri_unix("test:///default", &self.proxy.socket());
+        Ok(virsh(&format!("{uri}&authfile={}", authfile.display())).args(LIST))
+    }
+
+    fn on_tcp(&self, password: &str, command: &[&str]) -> Result<Client> {
+        let authfile = self.users.authfile("127.0.0.1", "fred", password)?;
+        let uri = uri_tcp("test:///default", self.proxy.tcp_port());
+        Ok(virsh(&format!("{uri}?authfile={}", authfile.display())).args(command))
+    }
+}
+
+#[test]
+fn a_user_with_the_right_password_is_served_on_a_unix_socket() {
+    let bed = Bed::start("").unwrap();
+    let names = bed.on_unix("secret").unwrap().run().unwrap();
+    assert_eq!(names.succeeded().unwrap().trim(), "test");
+    bed.proxy.await_log("SASL name \"fred\"").unwrap();
+}
+
+#[test]
+fn a_user_with_a_wrong_password_is_refused_and_the_log_says_why() {
+    let bed = Bed::start("").unwrap();
+    for client in [
+        bed.on_unix("guess").unwrap(),
+        bed.on_tcp("guess", LIST).unwrap(),
+    ] {
+        let finished = client.run().unwrap();
+        assert!(!finished.status.success());
+        let said = &finished.stderr;
+        assert!(said.contains("authentication failed"), "{said}");
+    }
+    bed.proxy.await_log("could not authenticate").unwrap();
+    assert!(!bed.proxy.log().contains("guess"));
+}
+
+#[test]
+fn a_user_who_is_not_on_the_list_is_refused() {
+    let bed = Bed::start("sasl_allowed_username_list = [ \"mary*\" ]").unwrap();
+    let finished = bed.on_unix("secret").unwrap().run().unwrap();
+    assert!(
+        finished.stderr.contains("authentication failed"),
+        "{finished}"
+    );
+    bed.proxy.await_log("sasl_allowed_username_list").unwrap();
+}
+
+#[test]
+fn a_user_on_tcp_is_served_inside_the_security_layer() {
+    let bed = Bed::start("").unwrap();
+    let names = bed.on_tcp("secret", LIST).unwrap().run().unwrap();
+    assert_eq!(names.succeeded().unwrap().trim(), "test");
+    bed.proxy.await_log("SASL name \"fred\"").unwrap();
+}
+
+#[test]
+fn much_comes_through_the_security_layer_both_ways() {
+    let bed = Bed::start("").unwrap();
+    let much = "0123456789".repeat(50_000);
+    let xml = format!(
+        "<domain type='test'><name>big</name><memory>1024</memory><os><type>hvm</type></os>\
+         <description>{much}</description></domain>"
+    );
+    let file = bed.users.folder().join("big.xml");
+    std::fs::write(&file, xml).unwrap();
+    let commands = format!("define {}; dumpxml big", file.display());
+    let client = bed.on_tcp("secret", &[&commands]).unwrap();
+    let shown = client.run().unwrap().succeeded().unwrap();
+    assert!(shown.contains(&much), "{} bytes", shown.len());
+}
