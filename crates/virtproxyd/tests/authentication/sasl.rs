@@ -19,7 +19,11 @@ struct Bed {
 
 impl Bed {
     fn start(config: &str) -> Result<Bed> {
-        let users = SaslUsers::new(&[("fred", "secret")], "SCRAM-SHA-256 DIGEST-MD5")?;
+        Bed::with("SCRAM-SHA-256 DIGEST-MD5", config)
+    }
+
+    fn with(mechanisms: &str, config: &str) -> Result<Bed> {
+        let users = SaslUsers::new(&[("fred", "secret")], mechanisms)?;
         let libvirtd = Libvirtd::start()?;
         let proxy = Virtproxyd::builder(PROGRAM)
             .config(CONFIG)
@@ -104,4 +108,26 @@ fn much_comes_through_the_security_layer_both_ways() {
     let client = bed.on_tcp("secret", &[&commands]).unwrap();
     let shown = client.run().unwrap().succeeded().unwrap();
     assert!(shown.contains(&much), "{} bytes", shown.len());
+}
+
+#[test]
+fn a_mechanism_without_a_layer_is_too_weak_for_tcp_and_good_on_a_unix_socket() {
+    let bed = Bed::with("SCRAM-SHA-256", "").unwrap();
+    let refused = bed.on_tcp("secret", LIST).unwrap().run().unwrap();
+    assert!(!refused.status.success(), "{refused}");
+    let names = bed.on_unix("secret").unwrap().run().unwrap();
+    assert_eq!(names.succeeded().unwrap().trim(), "test");
+}
+
+#[test]
+fn rules_know_a_user_by_the_name_that_sasl_has_proved() {
+    let rules = "uri_access = [ \"allow from sasl fred to network:///system\", \
+                 \"allow from sasl joe\" ]";
+    let bed = Bed::start(rules).unwrap();
+    let refused = bed.on_tcp("secret", LIST).unwrap().run().unwrap();
+    assert!(refused.stderr.contains("access denied"), "{refused}");
+    let rules = "uri_access = [ \"allow from sasl fred to test:///default\" ]";
+    let bed = Bed::start(rules).unwrap();
+    let names = bed.on_tcp("secret", LIST).unwrap().run().unwrap();
+    assert_eq!(names.succeeded().unwrap().trim(), "test");
 }

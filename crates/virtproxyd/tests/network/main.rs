@@ -1,4 +1,4 @@
-//! Clients from elsewhere and administrators: TLS, SASL, polkit and the admin interface, with
+//! Clients from elsewhere and administrators: TLS, crowds and the admin interface, with
 //! libvirt's own clients.
 
 #![forbid(unsafe_code)]
@@ -6,5 +6,4 @@
 mod admin;
 mod crowd;
 mod pki;
-mod sasl;
 mod tls;
