@@ -3,7 +3,6 @@
 //! Reading is in `receive.rs`, writing in `send.rs`.
 
 use std::io;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use super::frames::{Frames, Piece, Then};
@@ -15,6 +14,10 @@ use super::{End, MAX_EARLY, Side};
 
 /// A lane gives way to the others after this many bytes.
 const TURN: usize = 1024 * 1024;
+
+/// How much of what was kept is judged in one go: little, so that a flood of frames that fill the
+/// outbox again and again is not copied whole each time.
+const BACKLOG_PIECE: usize = 4 * 1024;
 
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ enum Stop {
     Full,
     /// The inspector wants no more.
     Paused,
-    /// The inspector wanted no more, and is to be asked again.
+    /// There is no reason any more, and what was kept comes first.
     Resumed,
 }
 
@@ -78,6 +81,8 @@ enum Stop {
 #[derive(Debug)]
 struct Backlog {
     bytes: Vec<u8>,
+    /// So many of them have been judged.
+    judged: usize,
     /// Came with the last of them.
     descriptor: Option<OwnedFd>,
 }
@@ -139,8 +144,14 @@ impl Lane {
         }
     }
 
+    /// Whether the lane had stopped and should have another turn.
+    pub(crate) fn wants_turn(&self, workshop: &Workshop) -> bool {
+        // Where something is parked, the receiver gives the sign.
+        matches!(self.parked, Parked::Nothing) && self.may_go_on(workshop)
+    }
+
     /// Whether the lane had stopped and need not any longer.
-    pub(crate) fn may_go_on(&self, workshop: &Workshop) -> bool {
+    fn may_go_on(&self, workshop: &Workshop) -> bool {
         match self.stop {
             Stop::No | Stop::Paused => false,
             Stop::Full => !workshop.outbox.is_blocking(),
@@ -213,7 +224,7 @@ impl Lane {
     }
 
     /// Judges the first `len` bytes of the scratch buffer and sends what may pass. `descriptor` came
-    /// with the last of them; it is closed when it belongs to no frame.
+    /// with the last of them; it is closed when it belongs to no frame. After a stop the rest is kept.
     pub(super) fn judge_and_send<I: Inspector>(
         &mut self,
         way: &mut Way<'_>,
@@ -222,6 +233,27 @@ impl Lane {
         len: usize,
         mut descriptor: Option<OwnedFd>,
     ) -> Result<(), End<I::Refusal>> {
+        let judged = self.judge(way, inspector, workshop, len, &mut descriptor)?;
+        if judged < len {
+            workshop.parked += len - judged;
+            self.backlog = Some(Box::new(Backlog {
+                bytes: workshop.scratch[judged..len].to_vec(),
+                judged: 0,
+                descriptor,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Likewise, and tells how many bytes were judged: all of them if there was no stop.
+    fn judge<I: Inspector>(
+        &mut self,
+        way: &mut Way<'_>,
+        inspector: &mut I,
+        workshop: &mut Workshop,
+        len: usize,
+        descriptor: &mut Option<OwnedFd>,
+    ) -> Result<usize, End<I::Refusal>> {
         let mut at = 0;
         loop {
             workshop.starts.clear();
@@ -242,7 +274,7 @@ impl Lane {
             self.send_or_park(way, workshop, at..at + passed.len)?;
             at += passed.used;
             match passed.then {
-                Then::Done => return Ok(()),
+                Then::Done => return Ok(len),
                 Then::Rest => {}
                 Then::Outbox => self.send_outbox(way, workshop)?,
                 Then::Descriptor => {
@@ -250,37 +282,19 @@ impl Lane {
                     self.send_described(way, workshop, byte, descriptor.take())?;
                 }
                 Then::Pause => {
-                    self.stop(Stop::Paused, workshop, at..len, descriptor);
-                    return Ok(());
+                    self.stop = Stop::Paused;
+                    return Ok(at);
                 }
                 Then::Full => {
-                    self.stop(Stop::Full, workshop, at..len, descriptor);
-                    return Ok(());
+                    self.stop = Stop::Full;
+                    return Ok(at);
                 }
                 Then::End(end) => return Err(end),
             }
         }
     }
 
-    /// Keeps what is not judged, and reads nothing more.
-    fn stop(
-        &mut self,
-        why: Stop,
-        workshop: &mut Workshop,
-        range: Range<usize>,
-        descriptor: Option<OwnedFd>,
-    ) {
-        self.stop = why;
-        if !range.is_empty() {
-            workshop.parked += range.len();
-            self.backlog = Some(Box::new(Backlog {
-                bytes: workshop.scratch[range].to_vec(),
-                descriptor,
-            }));
-        }
-    }
-
-    /// Goes on after a stop, with what was kept.
+    /// Goes on after a stop, with a piece of what was kept.
     fn judge_backlog<I: Inspector>(
         &mut self,
         way: &mut Way<'_>,
@@ -288,16 +302,33 @@ impl Lane {
         workshop: &mut Workshop,
     ) -> Result<(), End<I::Refusal>> {
         self.stop = Stop::No;
-        let (len, descriptor) = match self.backlog.take() {
-            None => (0, None),
-            Some(backlog) => {
-                let len = backlog.bytes.len();
-                workshop.parked -= len;
-                workshop.scratch[..len].copy_from_slice(&backlog.bytes);
-                (len, backlog.descriptor)
-            }
+        let Some(mut backlog) = self.backlog.take() else {
+            return self.judge_and_send(way, inspector, workshop, 0, None);
         };
-        self.judge_and_send(way, inspector, workshop, len, descriptor)
+        let total = backlog.bytes.len();
+        let held = self.frames.restore(&mut workshop.scratch);
+        let end = total.min(backlog.judged + BACKLOG_PIECE);
+        let piece = &backlog.bytes[backlog.judged..end];
+        let len = held + piece.len();
+        workshop.scratch[held..len].copy_from_slice(piece);
+        let mut nothing = None;
+        let descriptor = if end == total {
+            &mut backlog.descriptor
+        } else {
+            &mut nothing
+        };
+        let judged = self.judge(way, inspector, workshop, len, descriptor);
+        // What was held came from here, too.
+        backlog.judged = end - judged.as_ref().map_or(0, |judged| len - judged);
+        if judged.is_err() || backlog.judged == total {
+            workshop.parked -= total;
+        } else {
+            self.backlog = Some(backlog);
+            if self.stop == Stop::No {
+                self.stop = Stop::Resumed;
+            }
+        }
+        judged.map(drop)
     }
 }
 

@@ -269,6 +269,8 @@ impl<I: Inspector, T> Drop for Relay<I, T> {
 }
 
 #[cfg(test)]
+mod script_tests;
+#[cfg(test)]
 mod secure_tests;
 #[cfg(test)]
 mod tests;

@@ -179,8 +179,9 @@ impl<I: Inspector, T> Session<I, T> {
             return Ok(Next::End(self.natural_end()));
         }
         let unfinished = requests == Turn::Unfinished || replies == Turn::Unfinished;
-        let again =
-            unfinished || self.to_server.may_go_on(workshop) || self.to_client.may_go_on(workshop);
+        let again = unfinished
+            || self.to_server.wants_turn(workshop)
+            || self.to_client.wants_turn(workshop);
         Ok(if again { Next::Again } else { Next::Wait })
     }
 
