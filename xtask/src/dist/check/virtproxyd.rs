@@ -125,7 +125,7 @@ fn under_systemd(root: &Root, package: &Package) -> Result<()> {
     tell("installing the package: its sockets are open, and it starts with the first client");
     install(root, package)?;
     is_gone(root, PROGRAM)?;
-    root.run("systemd-analyze verify --man=no virtproxyd.service virtproxyd*.socket")?;
+    root.run("cd /lib/systemd/system && systemd-analyze verify --man=no ./virtproxyd*")?;
     answers(root)?;
     root.run("systemctl --quiet is-active virtproxyd.service")?;
 
