@@ -52,7 +52,11 @@ pub(crate) fn run(package: &Package, place: Place) -> Result<()> {
             root.boot()?;
             root.run(BEHIND)?;
         }
-        Place::Beside => root.boot()?,
+        Place::Beside => {
+            root.boot()?;
+            // By then it has made its files.
+            answers(&root)?;
+        }
     }
     let before = State::of(&root, SCOPE)?;
     match place {
@@ -164,7 +168,6 @@ fn under_systemd(root: &Root, package: &Package) -> Result<()> {
 /// Where libvirtd is in use.
 fn beside_libvirtd(root: &Root, package: &Package) -> Result<()> {
     let is_active = |units: &str| root.run(&format!("systemctl --quiet is-active {units}"));
-    answers(root)?;
     tell("installing the package: libvirtd stays");
     let said = install(root, package)?;
     ensure!(said.contains("To change over"), "nothing was told: {said}");
