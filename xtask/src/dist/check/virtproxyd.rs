@@ -209,6 +209,7 @@ fn answers(root: &Root) -> Result<()> {
     Ok(())
 }
 
+/// A user that owns nothing; virsh wants a folder for its own files.
 fn as_nobody(virsh: &str) -> String {
-    format!("runuser -u nobody -- {virsh} domstate test")
+    format!("runuser -u nobody -- env HOME=/tmp {virsh} domstate test")
 }
