@@ -23,7 +23,7 @@ Usage: cargo xtask CHORE [option ...]
   test                   format, lints, unit, property and acceptance tests, fuzzing, docs
   bench pmproxy [...]    compare pmproxy with a direct connection and with other proxies
   fuzz [--seconds N]     run every fuzz target for N seconds (default 5)
-  dist [--check]         build the Debian package, and install it in a fresh Debian
+  dist [--check]         build the Debian packages, and install them in a fresh Debian
 
 cargo xtask CHORE --help says more.";
 

@@ -1,37 +1,44 @@
-//! Builds the package `gatehouse-pmproxy`.
+//! Builds a package.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::stage::{PMPROXY, Stage, Texts, dist};
+use super::contents::Contents;
+use super::stage::{Stage, Texts, read};
 use crate::tree::{cargo, must, output, root, target};
 
 /// A package that was built.
 pub(super) struct Package {
+    pub(super) name: &'static str,
     pub(super) path: PathBuf,
     /// What it depends on, as in its control file.
     pub(super) depends: String,
 }
 
 /// Builds the program and the package.
-pub(super) fn build() -> Result<Package> {
-    must(cargo().args(["build", "--quiet", "--release", "--package", "pmproxy"]))?;
-    let program = target()?.join("release/pmproxy");
+pub(super) fn build(contents: &Contents) -> Result<Package> {
+    let Contents {
+        package, program, ..
+    } = *contents;
+    must(cargo().args(["build", "--quiet", "--release", "--package", program]))?;
+    let built = target()?.join("release").join(program);
     let folder = target()?.join("dist");
     fs::create_dir_all(&folder)?;
-    let mut texts = texts()?;
-    let stage = Stage::lay_out(folder.join("stage"), &program, &texts)?;
-    put_legal_texts(&stage, &texts)?;
+    let mut texts = texts(contents)?;
+    let stage = Stage::lay_out(folder.join("stage"), contents, &built, &texts)?;
+    put_legal_texts(&stage, contents, &texts)?;
     let sums = md5sums(&stage)?;
     stage.put_text("DEBIAN/md5sums", &sums)?;
-    texts.0.push(("depends", dependencies(&stage)?));
+    texts.0.push(("depends", dependencies(&stage, contents)?));
     texts.0.push(("size", size_in_kib(&stage)?));
-    let control = texts.fill(&fs::read_to_string(dist("debian/control"))?);
+    let control = texts.fill(&read(&contents.control_file("control"))?);
     stage.put_text("DEBIAN/control", &control)?;
-    let path = folder.join(texts.fill("gatehouse-pmproxy_@version@_@architecture@.deb"));
+    let name = texts.fill(&format!("{package}_@version@_@architecture@.deb"));
+    let path = folder.join(name);
     must(
         Command::new("dpkg-deb")
             .args(["--root-owner-group", "--build"])
@@ -44,17 +51,23 @@ pub(super) fn build() -> Result<Package> {
     let depends = depends
         .context("the control file has no line Depends")?
         .into();
-    Ok(Package { path, depends })
+    Ok(Package {
+        name: package,
+        path,
+        depends,
+    })
 }
 
 /// What is known from the start.
-fn texts() -> Result<Texts> {
+fn texts(contents: &Contents) -> Result<Texts> {
     let history = ["log", "-1", "--format=%cD"];
     let date = output(Command::new("git").args(history).current_dir(root()))
         // Not every copy of the sources has its history.
         .or_else(|_| output(Command::new("date").arg("-R")))?;
     Ok(Texts(vec![
-        ("common", fs::read_to_string(dist("debian/common.sh"))?),
+        // It has marks too.
+        ("common", read(&contents.control_file("common.sh"))?),
+        ("package", contents.package.into()),
         ("version", env!("CARGO_PKG_VERSION").into()),
         (
             "architecture",
@@ -65,28 +78,22 @@ fn texts() -> Result<Texts> {
 }
 
 /// Whose work is in the package, and on which terms.
-fn put_legal_texts(stage: &Stage, texts: &Texts) -> Result<()> {
+fn put_legal_texts(stage: &Stage, contents: &Contents, texts: &Texts) -> Result<()> {
     let expat = fs::read_to_string(root().join("LICENSE-MIT"))?;
     let expat: String = expat
         .lines()
         .map(|line| format!(" {}\n", if line.is_empty() { "." } else { line }))
         .collect();
-    let copyright = fs::read_to_string(dist("debian/copyright"))?;
-    let copyright = texts.fill(&copyright).replace("@expat@\n", &expat);
-    stage.put_text("usr/share/doc/gatehouse-pmproxy/copyright", &copyright)?;
-    let tree = [
-        "tree",
-        "--package",
-        "pmproxy",
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-    ];
+    let copyright = texts
+        .fill(&read("debian/copyright")?)
+        .replace("@expat@\n", &expat);
+    stage.put_text(&contents.document("copyright"), &copyright)?;
+    let tree = ["--edges", "normal", "--prefix", "none", "--no-dedupe"];
     let crates = output(
         cargo()
+            .args(["tree", "--package", contents.program])
             .args(tree)
-            .args(["--format", "{p}: {l}", "--no-dedupe"]),
+            .args(["--format", "{p}: {l}"]),
     )?;
     let ours = root().display().to_string();
     let mut crates: Vec<&str> = crates
@@ -95,13 +102,10 @@ fn put_legal_texts(stage: &Stage, texts: &Texts) -> Result<()> {
         .collect();
     crates.sort_unstable();
     crates.dedup();
-    stage.put_text(
-        "usr/share/doc/gatehouse-pmproxy/crates",
-        &(crates.join("\n") + "\n"),
-    )
+    stage.put_text(&contents.document("crates"), &(crates.join("\n") + "\n"))
 }
 
-/// The sums of all files, for `dpkg --verify`.
+/// The sums of all files, for `dpkg --verify`, except those that administrators may change.
 fn md5sums(stage: &Stage) -> Result<String> {
     let sums = "find * -path DEBIAN -prune -o -type f -print0 | sort -z | xargs -0 md5sum";
     let sums = output(
@@ -109,20 +113,30 @@ fn md5sums(stage: &Stage) -> Result<String> {
             .args(["-c", sums])
             .current_dir(stage.folder()),
     )?;
-    Ok(sums + "\n")
+    let conffiles = match fs::read_to_string(stage.at("DEBIAN/conffiles")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        conffiles => conffiles?,
+    };
+    let is_conffile = |line: &&str| {
+        let path = line.split_once("  ").map(|(_, path)| format!("/{path}"));
+        path.is_some_and(|path| conffiles.lines().any(|conffile| conffile == path))
+    };
+    let kept = sums.lines().filter(|line| !is_conffile(line));
+    Ok(kept.map(|line| format!("{line}\n")).collect())
 }
 
 /// The libraries that the program needs.
-fn dependencies(stage: &Stage) -> Result<String> {
+fn dependencies(stage: &Stage, contents: &Contents) -> Result<String> {
     // The tool wants to be started in a source package.
     let source = tempfile::tempdir().context("cannot make a temporary folder")?;
     fs::create_dir(source.path().join("debian"))?;
-    let control = "Source: gatehouse\n\nPackage: gatehouse-pmproxy\nArchitecture: any\n";
+    let package = contents.package;
+    let control = format!("Source: gatehouse\n\nPackage: {package}\nArchitecture: any\n");
     fs::write(source.path().join("debian/control"), control)?;
     let found = output(
         Command::new("dpkg-shlibdeps")
             .args(["-O", "-e"])
-            .arg(stage.at(PMPROXY))
+            .arg(stage.at(contents.place))
             .current_dir(source.path()),
     )?;
     let depends = found

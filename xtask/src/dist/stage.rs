@@ -1,4 +1,4 @@
-//! The tree of files that becomes the package.
+//! The tree of files that becomes a package.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -7,68 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::contents::{Contents, Kind};
 use crate::tree::{must, root};
 
-const PROGRAM: u32 = 0o755;
-const DATA: u32 = 0o644;
-
-/// What lies in `dist/`, where it goes, and with which permissions.
-const FILES: [(&str, &str, u32); 10] = [
-    (
-        "discover/pcp-dns-sd",
-        "usr/lib/pcp/bin/discover/pcp-dns-sd",
-        PROGRAM,
-    ),
-    ("init.d/pmproxy", "etc/init.d/pmproxy", PROGRAM),
-    (
-        "systemd/pmproxy.service",
-        "lib/systemd/system/pmproxy.service",
-        DATA,
-    ),
-    (
-        "systemd/pmproxy.socket",
-        "lib/systemd/system/pmproxy.socket",
-        DATA,
-    ),
-    (
-        "systemd/pmproxy.tmpfiles",
-        "usr/lib/tmpfiles.d/gatehouse-pmproxy.conf",
-        DATA,
-    ),
-    (
-        "pmproxy/pmproxy.conf",
-        "usr/share/gatehouse-pmproxy/pmproxy.conf",
-        DATA,
-    ),
-    (
-        "pmproxy/pmproxy.options",
-        "usr/share/gatehouse-pmproxy/pmproxy.options",
-        DATA,
-    ),
-    (
-        "sysconfig/pmproxy",
-        "usr/share/gatehouse-pmproxy/pmproxy.default",
-        DATA,
-    ),
-    (
-        "debian/changelog",
-        "usr/share/doc/gatehouse-pmproxy/changelog.Debian",
-        DATA,
-    ),
-    ("man/pmproxy.1", "usr/share/man/man1/pmproxy.1", DATA),
-];
-
-/// Where the program goes.
-pub(super) const PMPROXY: &str = "usr/lib/pcp/bin/pmproxy";
-
-/// Folders that the package has for files of others.
-const FOLDERS: [&str; 2] = ["etc/pcp/pmproxy", "var/log/pcp/pmproxy"];
-
-/// Documents that Debian wants compressed.
-const COMPRESSED: [&str; 2] = [
-    "usr/share/doc/gatehouse-pmproxy/changelog.Debian",
-    "usr/share/man/man1/pmproxy.1",
-];
+/// What dpkg runs, and what it only reads, in the folder of a package in `dist/debian`. Not every
+/// package has all of them.
+const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
+const LISTS: [&str; 2] = ["conffiles", "triggers"];
 
 /// A tree of files, as they will lie on the machine that they are installed on.
 pub(super) struct Stage {
@@ -77,58 +22,71 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Lays out the program and all that belongs to it.
-    pub(super) fn lay_out(folder: PathBuf, program: &Path, texts: &Texts) -> Result<Stage> {
+    pub(super) fn lay_out(
+        folder: PathBuf,
+        contents: &Contents,
+        program: &Path,
+        texts: &Texts,
+    ) -> Result<Stage> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         let stage = Stage { folder };
-        stage.put_program(program)?;
-        for (source, place, mode) in FILES {
-            let source = dist(source);
-            let text = fs::read_to_string(&source)
-                .with_context(|| format!("cannot read {}", source.display()))?;
-            stage.put(place, &texts.fill(&text), mode)?;
+        stage.put_program(contents.place, program)?;
+        for file in contents.files {
+            stage.put(file.place, &texts.fill(&read(file.source)?), file.kind)?;
         }
-        for name in ["preinst", "postinst", "prerm", "postrm"] {
-            let script = fs::read_to_string(dist(&format!("debian/{name}")))?;
-            stage.put(&format!("DEBIAN/{name}"), &texts.fill(&script), PROGRAM)?;
-        }
-        for folder in FOLDERS {
+        stage.put_control_files(contents, texts)?;
+        let changelog = contents.document("changelog.Debian");
+        let text = texts.fill(&read("debian/changelog")?);
+        stage.put(&changelog, &text, Kind::Data)?;
+        for folder in contents.folders {
             fs::create_dir_all(stage.at(folder))?;
         }
-        for document in COMPRESSED {
-            must(
-                Command::new("gzip")
-                    .args(["-9", "--no-name"])
-                    .arg(stage.at(document)),
-            )?;
-        }
+        must(
+            Command::new("gzip")
+                .args(["-9", "--no-name"])
+                .args([stage.at(&changelog), stage.at(contents.manual)]),
+        )?;
         // Whatever the builder's umask is.
         let find = ["-type", "d", "-exec", "chmod", "755", "{}", "+"];
         must(Command::new("find").arg(&stage.folder).args(find))?;
         Ok(stage)
     }
 
-    fn put_program(&self, program: &Path) -> Result<()> {
-        let place = self.at(PMPROXY);
+    fn put_program(&self, place: &str, program: &Path) -> Result<()> {
+        let place = self.at(place);
         fs::create_dir_all(place.parent().unwrap_or(&self.folder))?;
         must(Command::new("strip").arg("-o").arg(&place).arg(program))?;
-        fs::set_permissions(&place, Permissions::from_mode(PROGRAM))?;
+        fs::set_permissions(&place, Permissions::from_mode(Kind::Program.mode()))?;
         Ok(())
     }
 
-    /// Writes a file.
-    pub(super) fn put(&self, place: &str, text: &str, mode: u32) -> Result<()> {
+    fn put_control_files(&self, contents: &Contents, texts: &Texts) -> Result<()> {
+        let kinds = [(&SCRIPTS[..], Kind::Program), (&LISTS[..], Kind::Data)];
+        for (names, kind) in kinds {
+            for name in names {
+                let source = contents.control_file(name);
+                if dist(&source).exists() {
+                    let text = texts.fill(&read(&source)?);
+                    self.put(&format!("DEBIAN/{name}"), &text, kind)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, place: &str, text: &str, kind: Kind) -> Result<()> {
         let path = self.at(place);
         fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        fs::set_permissions(&path, Permissions::from_mode(kind.mode()))?;
         Ok(())
     }
 
     /// Writes a document or a part of the package's own data.
     pub(super) fn put_text(&self, place: &str, text: &str) -> Result<()> {
-        self.put(place, text, DATA)
+        self.put(place, text, Kind::Data)
     }
 
     /// Where something lies.
@@ -138,6 +96,15 @@ impl Stage {
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+impl Kind {
+    fn mode(self) -> u32 {
+        match self {
+            Kind::Program => 0o755,
+            Kind::Data => 0o644,
+        }
     }
 }
 
@@ -153,7 +120,12 @@ impl Texts {
     }
 }
 
-/// A file of the source tree's `dist`.
-pub(super) fn dist(name: &str) -> PathBuf {
+/// What is in a file of the source tree's `dist`.
+pub(super) fn read(name: &str) -> Result<String> {
+    let path = dist(name);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn dist(name: &str) -> PathBuf {
     root().join("dist").join(name)
 }
