@@ -20,6 +20,7 @@ mod rounds;
 mod server_loop;
 mod suite;
 mod verdict;
+mod virtproxyd;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -41,12 +42,14 @@ const USAGE: &str = "\
 Usage: cargo xtask bench PROGRAM [option ...]
 
   pmproxy       round trips and memory beside PCP's own pmproxy and haproxy
+  virtproxyd    calls, streams and memory beside libvirt's own virtproxyd
 
 cargo xtask bench PROGRAM --help says more.";
 
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     match args.next()? {
         Some(Value(what)) if what == "pmproxy" => pmproxy::run(args),
+        Some(Value(what)) if what == "virtproxyd" => virtproxyd::run(args),
         Some(Short('h') | Long("help")) => show_usage(USAGE),
         Some(other) => Err(options::unexpected(other)),
         None => bail!("what is to be measured?\n\n{USAGE}"),

@@ -91,6 +91,7 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::super::pmproxy::{Contender as Who, LOADS, Pmproxy};
+    use super::super::virtproxyd::Virtproxyd;
     use super::*;
 
     fn parse(args: &[&str]) -> Result<Option<Options<Pmproxy>>> {
@@ -143,6 +144,7 @@ mod tests {
     fn help_names_every_load_and_contender() {
         assert!(parse(&["--help"]).unwrap().is_none());
         assert!(names_all::<Pmproxy>());
+        assert!(names_all::<Virtproxyd>());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
+    Below(f64),
 }
 
 /// The line for one requirement: `what` names it with its bound, `shown` is what was measured.
@@ -12,6 +13,7 @@ pub(super) fn line(what: &str, bound: Bound, value: f64, shown: &str) -> String 
     let holds = match bound {
         Bound::AtLeast(least) => value >= least,
         Bound::AtMost(most) => value <= most,
+        Bound::Below(limit) => value < limit,
     };
     let verdict = if holds { "holds" } else { "MISSED" };
     format!("- {what}: {shown}, {verdict}\n")
