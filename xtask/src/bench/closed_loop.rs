@@ -2,7 +2,7 @@
 //! One thread, edge-triggered, so that the load costs as little as possible beside the proxy.
 
 use std::io::ErrorKind;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,10 +11,8 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::figures::{Figure, Sample};
-use super::link::Link;
-use super::peer::NearSide;
+use super::link::{Exchange, Link, NearSide};
 use super::proc_fs::Watched;
-use super::wire::{REQUEST, request};
 
 /// How long no reply may arrive on any connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,11 +27,11 @@ const SCRATCH: usize = 256 << 10;
 pub(super) fn run(
     peer: &impl NearSide,
     connections: usize,
-    reply: u32,
+    exchange: Exchange,
     length: Duration,
     proxy: Option<Watched>,
 ) -> Result<Sample> {
-    let mut load = ClosedLoop::new(peer.connect_all(connections)?, reply)?;
+    let mut load = ClosedLoop::new(peer.connect_all(connections)?, exchange)?;
     load.send_first()?;
     load.drive(length / 5)?;
     load.latencies.reset();
@@ -64,28 +62,26 @@ struct Connection<L> {
     missing: usize,
 }
 
-struct ClosedLoop<L> {
+pub(super) struct ClosedLoop<L> {
     poll: Poll,
     events: Events,
     connections: Vec<Connection<L>>,
-    request: [u8; REQUEST],
-    reply: usize,
+    exchange: Exchange,
     scratch: Vec<u8>,
     latencies: Histogram<u64>,
 }
 
 impl<L: Link> ClosedLoop<L> {
-    fn new(links: Vec<L>, reply: u32) -> Result<ClosedLoop<L>> {
+    pub(super) fn new(links: Vec<L>, exchange: Exchange) -> Result<ClosedLoop<L>> {
         let poll = Poll::new().context("cannot create an epoll instance")?;
         let now = Instant::now();
         let mut connections = Vec::with_capacity(links.len());
         for (index, link) in links.into_iter().enumerate() {
-            link.stream()
-                .set_nonblocking(true)
-                .context("cannot make a socket non-blocking")?;
+            let socket = link.socket().as_fd();
+            rustix::io::ioctl_fionbio(socket, true).context("cannot make a socket non-blocking")?;
             poll.registry()
                 .register(
-                    &mut SourceFd(&link.stream().as_raw_fd()),
+                    &mut SourceFd(&socket.as_raw_fd()),
                     Token(index),
                     Interest::READABLE,
                 )
@@ -100,8 +96,7 @@ impl<L: Link> ClosedLoop<L> {
             poll,
             events: Events::with_capacity(connections.len().max(16)),
             connections,
-            request: request(reply),
-            reply: reply as usize,
+            exchange,
             scratch: vec![0; SCRATCH],
             latencies: Histogram::new_with_bounds(1, LONGEST_NANOS, 3)
                 .context("cannot set up the histogram")?,
@@ -109,15 +104,15 @@ impl<L: Link> ClosedLoop<L> {
     }
 
     /// Puts one request in flight on every connection.
-    fn send_first(&mut self) -> Result<()> {
+    pub(super) fn send_first(&mut self) -> Result<()> {
         for connection in &mut self.connections {
-            connection.send(&self.request, self.reply, Instant::now())?;
+            connection.send(&self.exchange, Instant::now())?;
         }
         Ok(())
     }
 
     /// Keeps the loop going for `length`; gives the time that it really took.
-    fn drive(&mut self, length: Duration) -> Result<Duration> {
+    pub(super) fn drive(&mut self, length: Duration) -> Result<Duration> {
         let start = Instant::now();
         let mut last = start;
         while last - start < length {
@@ -133,7 +128,7 @@ impl<L: Link> ClosedLoop<L> {
                     let latency = (last - connection.sent_at).as_nanos();
                     self.latencies
                         .saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
-                    connection.send(&self.request, self.reply, last)?;
+                    connection.send(&self.exchange, last)?;
                 }
             }
         }
@@ -156,10 +151,10 @@ impl<L: Link> ClosedLoop<L> {
 }
 
 impl<L: Link> Connection<L> {
-    fn send(&mut self, request: &[u8; REQUEST], reply: usize, now: Instant) -> Result<()> {
-        self.link.send(request)?;
+    fn send(&mut self, exchange: &Exchange, now: Instant) -> Result<()> {
+        self.link.send(&exchange.request)?;
         self.sent_at = now;
-        self.missing = reply;
+        self.missing = exchange.reply;
         Ok(())
     }
 }

@@ -17,21 +17,34 @@ pub(super) enum Figure {
     P99,
     /// User and system time of the proxy for one round trip, in microseconds.
     Cpu,
+    /// What a stream carries in a second, in bytes.
+    Throughput,
+    /// User and system time of the proxy for a MiB of a stream, in microseconds.
+    StreamCpu,
     /// Resident memory of the proxy for one idle connection, in bytes.
     IdleMemory,
+    /// Resident memory of the proxy for one connection that makes calls all the time, in bytes.
+    BusyMemory,
     /// Resident memory by which one client that reads nothing made the proxy grow, in bytes.
     StalledMemory,
 }
 
 impl Figure {
-    const ALL: [Figure; 6] = [
+    const ALL: [Figure; 9] = [
         Figure::Rate,
         Figure::P50,
         Figure::P99,
         Figure::Cpu,
+        Figure::Throughput,
+        Figure::StreamCpu,
         Figure::IdleMemory,
+        Figure::BusyMemory,
         Figure::StalledMemory,
     ];
+
+    /// What a load of round trips tells.
+    pub(super) const OF_ROUND_TRIPS: [Figure; 4] =
+        [Figure::Rate, Figure::P50, Figure::P99, Figure::Cpu];
 
     /// The word for it on the line that the load generator prints.
     fn key(self) -> &'static str {
@@ -40,7 +53,10 @@ impl Figure {
             Figure::P50 => "p50",
             Figure::P99 => "p99",
             Figure::Cpu => "cpu",
+            Figure::Throughput => "throughput",
+            Figure::StreamCpu => "stream-cpu",
             Figure::IdleMemory => "idle",
+            Figure::BusyMemory => "busy",
             Figure::StalledMemory => "stalled",
         }
     }
@@ -52,17 +68,26 @@ impl Figure {
             Figure::P50 => "p50 µs",
             Figure::P99 => "p99 µs",
             Figure::Cpu => "CPU µs",
+            Figure::Throughput => "MB/s",
+            Figure::StreamCpu => "CPU µs per MiB",
             Figure::IdleMemory => "kB per idle connection",
+            Figure::BusyMemory => "kB per busy connection",
             Figure::StalledMemory => "MB grown by a client that reads nothing",
         }
+    }
+
+    /// Whether it is the time of a proxy, which a direct connection has none of.
+    pub(super) fn is_cpu(self) -> bool {
+        matches!(self, Figure::Cpu | Figure::StreamCpu)
     }
 
     /// A value as a cell of its column shows it.
     pub(super) fn show(self, value: f64) -> String {
         match self {
             Figure::Rate => grouped(value, 0),
-            Figure::P50 | Figure::P99 | Figure::Cpu => grouped(value, 1),
-            Figure::IdleMemory => grouped(value / 1e3, 2),
+            Figure::P50 | Figure::P99 | Figure::Cpu | Figure::StreamCpu => grouped(value, 1),
+            Figure::Throughput => grouped(value / 1e6, 0),
+            Figure::IdleMemory | Figure::BusyMemory => grouped(value / 1e3, 2),
             Figure::StalledMemory => grouped(value / 1e6, 1),
         }
     }

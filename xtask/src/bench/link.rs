@@ -1,51 +1,76 @@
-//! A connection as the load generator uses it once it is set up: plain, or with TLS.
+//! A connection as a load generator uses it once it is set up, and how it gets one.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustls::client::UnbufferedClientConnection;
 
-use super::secure::{Channel, RECORD, Received, sealed_room};
-use super::wire::REQUEST;
+/// What a round trip is.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) request: Vec<u8>,
+    /// The length of the reply in bytes.
+    pub(super) reply: usize,
+}
+
+/// A contender as a load generator sees it.
+pub(super) trait NearSide {
+    type Link: Link;
+
+    /// A connection that did a round trip to the server behind the contender.
+    fn connect(&self) -> Result<Self::Link>;
+
+    /// So many connections, one after the other.
+    fn connect_all(&self, connections: usize) -> Result<Vec<Self::Link>> {
+        (1..=connections)
+            .map(|number| {
+                self.connect()
+                    .with_context(|| format!("connection {number} of {connections}"))
+            })
+            .collect()
+    }
+}
 
 /// What the loads do with a connection. They are generic over it: a plain one costs nothing more
 /// than a socket.
 pub(super) trait Link {
-    fn stream(&self) -> &TcpStream;
+    type Socket: AsFd;
+
+    fn socket(&self) -> &Self::Socket;
 
     /// Sends a request, which always fits.
-    fn send(&mut self, request: &[u8; REQUEST]) -> Result<()>;
+    fn send(&mut self, request: &[u8]) -> Result<()>;
 
     /// Reads until nothing is `missing` any more, which is `true`, or nothing more is there for
     /// now.
     fn receive(&mut self, missing: &mut usize, scratch: &mut [u8]) -> Result<bool>;
-
-    /// A request as it goes over the network.
-    fn sealed(&mut self, request: &[u8; REQUEST]) -> Result<Vec<u8>>;
 }
 
-const CLOSED: &str = "a connection was closed in the middle of a reply";
+pub(super) const CLOSED: &str = "a connection was closed in the middle of a reply";
+pub(super) const TOO_MUCH: &str = "more came than a reply";
 
-impl Link for TcpStream {
-    fn stream(&self) -> &TcpStream {
+/// A plain socket.
+impl<S: Read + Write + AsFd> Link for S {
+    type Socket = S;
+
+    fn socket(&self) -> &S {
         self
     }
 
-    fn send(&mut self, request: &[u8; REQUEST]) -> Result<()> {
+    fn send(&mut self, request: &[u8]) -> Result<()> {
         write_whole(self, request)
     }
 
-    /// A short read is the end of what was there: the next bytes bring a new event.
+    /// A short read is the end of what was there: the next bytes bring a new event. All of the
+    /// scratch buffer is offered, to notice a reply that is longer than it should be.
     fn receive(&mut self, missing: &mut usize, scratch: &mut [u8]) -> Result<bool> {
         while *missing > 0 {
-            let room = (*missing).min(scratch.len());
-            match self.read(&mut scratch[..room]) {
+            match self.read(scratch) {
                 Ok(0) => bail!(CLOSED),
                 Ok(got) => {
-                    *missing -= got;
-                    if got < room {
-                        return Ok(false);
+                    *missing = missing.checked_sub(got).context(TOO_MUCH)?;
+                    if got < scratch.len() {
+                        break;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -53,123 +78,15 @@ impl Link for TcpStream {
                 Err(error) => return Err(error).context("cannot read a reply"),
             }
         }
-        Ok(true)
-    }
-
-    fn sealed(&mut self, request: &[u8; REQUEST]) -> Result<Vec<u8>> {
-        Ok(request.to_vec())
+        Ok(*missing == 0)
     }
 }
 
-/// The near side's end of a connection with TLS.
-pub(super) struct SecureLink {
-    stream: TcpStream,
-    channel: Channel<UnbufferedClientConnection>,
-}
-
-impl SecureLink {
-    /// Makes the handshake.
-    pub(super) fn new(stream: TcpStream, end: UnbufferedClientConnection) -> Result<SecureLink> {
-        let mut channel = Channel::new(end);
-        channel
-            .shake_hands(&stream)
-            .context("the handshake of TLS failed")?;
-        Ok(SecureLink { stream, channel })
-    }
-}
-
-impl Link for SecureLink {
-    fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
-    fn send(&mut self, request: &[u8; REQUEST]) -> Result<()> {
-        let mut record = [0; sealed_room(REQUEST)];
-        let sealed = self.channel.seal(request, &mut record);
-        let sealed = sealed.context("cannot seal a request")?;
-        write_whole(&mut self.stream, &record[..sealed])
-    }
-
-    /// The length of the records is not known, so all of the scratch buffer is offered.
-    fn receive(&mut self, missing: &mut usize, scratch: &mut [u8]) -> Result<bool> {
-        while *missing > 0 {
-            let mut left = Some(*missing);
-            let take = |plain: &[u8]| left = left.and_then(|left| left.checked_sub(plain.len()));
-            let received = self.channel.read_records(&self.stream, scratch, take);
-            *missing = left.context("more came than a reply")?;
-            match received {
-                Ok(Received::Some) => {}
-                Ok(Received::All) => return Ok(*missing == 0),
-                Ok(Received::End) => bail!(CLOSED),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("cannot read a reply"),
-            }
-        }
-        Ok(true)
-    }
-
-    fn sealed(&mut self, request: &[u8; REQUEST]) -> Result<Vec<u8>> {
-        let mut record = vec![0; sealed_room(REQUEST)];
-        let sealed = self.channel.seal(request, &mut record);
-        record.truncate(sealed.context("cannot seal a request")?);
-        Ok(record)
-    }
-}
-
-fn write_whole(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
+pub(super) fn write_whole(stream: &mut impl Write, bytes: &[u8]) -> Result<()> {
     let sent = stream.write(bytes).context("cannot send a request")?;
     ensure!(
         sent == bytes.len(),
         "only {sent} bytes of a request went out"
     );
     Ok(())
-}
-
-/// A socket with TLS that blocks, as a stream of bytes.
-pub(super) struct Blocking<'a> {
-    link: &'a mut SecureLink,
-    opened: Vec<u8>,
-    records: Vec<u8>,
-}
-
-impl<'a> Blocking<'a> {
-    pub(super) fn new(link: &'a mut SecureLink) -> Blocking<'a> {
-        let records = vec![0; sealed_room(RECORD)];
-        Blocking {
-            link,
-            opened: Vec::new(),
-            records,
-        }
-    }
-}
-
-impl Read for Blocking<'_> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let SecureLink { stream, channel } = &mut *self.link;
-        while self.opened.is_empty() {
-            let take = |plain: &[u8]| self.opened.extend_from_slice(plain);
-            if let Received::End = channel.read_records(stream, &mut self.records, take)? {
-                return Ok(0);
-            }
-        }
-        let count = room.len().min(self.opened.len());
-        room[..count].copy_from_slice(&self.opened[..count]);
-        self.opened.drain(..count);
-        Ok(count)
-    }
-}
-
-impl Write for Blocking<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(RECORD);
-        let SecureLink { stream, channel } = &mut *self.link;
-        channel.write_records(stream, &bytes[..count], &mut self.records)?;
-        channel.flush(stream)?;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.link.channel.flush(&self.link.stream)
-    }
 }

@@ -1,176 +1,103 @@
-//! `cargo xtask bench pmproxy`: our pmproxy beside a direct connection and other proxies.
+//! `cargo xtask bench PROGRAM`: one of our programs beside a direct connection and other proxies.
 //!
 //! A machine is noisy, so the contenders take turns within each round, medians are printed, and
-//! ratios are taken within a round. The stub server and the load generator are processes of their
-//! own: this program again, with the hidden words `stub-server` and `load-generator`.
+//! ratios are taken within a round. Stub servers and load generators are processes of their own:
+//! this program again, with the hidden words `stub-server` and `load-generator`. What is about one
+//! program is in its folder; what all share is beside this file.
 
-mod certificates;
 mod closed_loop;
-mod contender;
 mod figures;
-mod generator;
 mod link;
-mod load;
 mod memory;
 mod options;
-mod peer;
+mod pmproxy;
 mod proc_fs;
 mod process;
+mod proxy;
 mod report;
 mod results;
-mod secure;
-mod stub_server;
+mod rounds;
+mod server_loop;
+mod suite;
 mod verdict;
-mod wire;
+mod virtproxyd;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use lexopt::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use testbed::Scratch;
 
-use certificates::Certificates;
-use contender::Contender;
-use figures::Sample;
-use generator::Job;
-use load::Load;
-use options::{Options, USAGE};
-use process::{Stub, generate};
+use options::Options;
+use rounds::Rounds;
+use suite::Suite;
 
 use crate::interrupt::Interrupt;
-use results::Results;
-
 use crate::tree;
+
+const USAGE: &str = "\
+Usage: cargo xtask bench PROGRAM [option ...]
+
+  pmproxy       round trips and memory beside PCP's own pmproxy and haproxy
+  virtproxyd    calls, streams and memory beside libvirt's own virtproxyd
+
+cargo xtask bench PROGRAM --help says more.";
 
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     match args.next()? {
-        Some(Value(what)) if what == "pmproxy" => bench_pmproxy(args),
-        Some(Value(what)) if what == "stub-server" => stub_server::run(args),
-        Some(Value(what)) if what == "load-generator" => generator::run(args),
-        Some(Short('h') | Long("help")) => show_usage(),
+        Some(Value(what)) if what == "pmproxy" => pmproxy::run(args),
+        Some(Value(what)) if what == "virtproxyd" => virtproxyd::run(args),
+        Some(Short('h') | Long("help")) => show_usage(USAGE),
         Some(other) => Err(options::unexpected(other)),
         None => bail!("what is to be measured?\n\n{USAGE}"),
     }
 }
 
-fn show_usage() -> Result<()> {
-    println!("{USAGE}");
+/// The hidden words of a program's bench, with which it starts its helpers.
+enum Word {
+    StubServer,
+    LoadGenerator,
+}
+
+impl Word {
+    /// Takes the word off the arguments, if the first of them is one.
+    fn take(args: &mut lexopt::Parser) -> Result<Option<Word>> {
+        let word = {
+            let raw = args.try_raw_args();
+            match raw.as_ref().and_then(|raw| raw.peek()?.to_str()) {
+                Some("stub-server") => Word::StubServer,
+                Some("load-generator") => Word::LoadGenerator,
+                _ => return Ok(None),
+            }
+        };
+        args.next()?;
+        Ok(Some(word))
+    }
+}
+
+fn show_usage(usage: &str) -> Result<()> {
+    println!("{usage}");
     Ok(())
 }
 
-fn bench_pmproxy(args: lexopt::Parser) -> Result<()> {
+/// Runs the bench of one program; `prepare` starts the servers that it needs.
+fn run_suite<S: Suite>(
+    args: lexopt::Parser,
+    prepare: impl FnOnce(&Interrupt) -> Result<S>,
+) -> Result<()> {
     let Some(options) = Options::parse(args)? else {
-        return show_usage();
+        return show_usage(S::USAGE);
     };
     if cfg!(debug_assertions) {
         return go_on_as_release_build();
     }
     let interrupt = Interrupt::watch()?;
     raise_descriptor_limit()?;
-    let scratch = Scratch::new()?;
-    let certificates = Certificates::make(&scratch)?;
-    let mut bench = Bench {
-        stub: Stub::start(&certificates)?,
-        certificates,
-        contenders: Vec::new(),
-        missing: Vec::new(),
-        results: Results::default(),
-        interrupt,
-    };
-    bench.find_contenders(&options.contenders);
-    println!("{}", machine_facts(&options));
-    for round in 0..options.rounds {
-        bench.run_round(round, &options)?;
-    }
-    let names: Vec<Contender> = bench
-        .contenders
-        .iter()
-        .map(|(contender, _)| *contender)
-        .collect();
-    print!(
-        "{}",
-        report::render(&bench.results, &options.loads, &names, &bench.missing)
-    );
-    Ok(())
-}
-
-/// What a run of the bench holds on to.
-struct Bench {
-    stub: Stub,
-    certificates: Certificates,
-    /// Those that the machine has, with their programs.
-    contenders: Vec<(Contender, Option<PathBuf>)>,
-    /// Why something was not measured, each reason once.
-    missing: Vec<String>,
-    results: Results,
-    interrupt: Interrupt,
-}
-
-impl Bench {
-    fn find_contenders(&mut self, wanted: &[Contender]) {
-        for &contender in wanted {
-            match contender.program() {
-                Ok(program) => self.contenders.push((contender, program)),
-                Err(error) => self
-                    .missing
-                    .push(format!("{}: {error:#}", contender.name())),
-            }
-        }
-    }
-
-    /// Every load, every contender; another contender begins in each round.
-    fn run_round(&mut self, round: usize, options: &Options) -> Result<()> {
-        for load in &options.loads {
-            eprintln!("round {} of {}: {}", round + 1, options.rounds, load.title);
-            let mut order = self.contenders.clone();
-            order.retain(|(contender, _)| options.wants(*contender, *load));
-            let first = round % order.len().max(1);
-            order.rotate_left(first);
-            for (contender, program) in order {
-                let measured = self.measure(*load, contender, program.as_deref(), options);
-                self.interrupt.check()?;
-                self.keep(*load, contender, measured);
-            }
-        }
-        Ok(())
-    }
-
-    /// One measurement, with a proxy that was started for it, so that none pays for the last one.
-    fn measure(
-        &self,
-        load: Load,
-        contender: Contender,
-        program: Option<&Path>,
-        options: &Options,
-    ) -> Result<Sample> {
-        let stub = self.stub.address;
-        let started = contender.start(program, stub, &self.certificates, &self.interrupt)?;
-        let job = Job {
-            load,
-            peer: started.peer,
-            secure: contender
-                .handshake()
-                .map(|handshake| (handshake, self.certificates.clone())),
-            proxy: started.watched(),
-            length: options.length,
-        };
-        generate(&job, &self.interrupt)
-    }
-
-    /// A contender that fails under a load is worth a line, not the end of the bench.
-    fn keep(&mut self, load: Load, contender: Contender, measured: Result<Sample>) {
-        let sample = measured.map_err(|error| {
-            let reason = format!("{}, {}: {error:#}", contender.name(), load.title);
-            if !self.missing.contains(&reason) {
-                self.missing.push(reason);
-            }
-        });
-        self.results.push(load, contender, sample.ok());
-    }
+    let suite = prepare(&interrupt)?;
+    Rounds::prepare(suite, options, interrupt).run()
 }
 
 /// Builds this program in release mode and becomes it: a load generator without optimisation would
@@ -190,23 +117,19 @@ fn cargo_build_release(package: &str) -> Result<()> {
     tree::must(tree::cargo().args(["build", "--release", "-p", package]))
 }
 
+/// Builds one of our programs beside this one, which is a release build itself.
+fn build_ours(package: &str) -> Result<PathBuf> {
+    cargo_build_release(package)?;
+    let this = std::env::current_exe().context("cannot find the running program")?;
+    let ours = this.with_file_name(package);
+    ensure!(ours.is_file(), "the build left no {}", ours.display());
+    Ok(ours)
+}
+
 /// Lets this process and those that it starts hold as many descriptors as they may: thousands of
 /// idle connections need two each in a proxy.
 fn raise_descriptor_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open descriptors")
-}
-
-fn machine_facts(options: &Options) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let system = rustix::system::uname();
-    format!(
-        "{} {}; {cores} cores, shared by proxy, load generator and stub server, nothing pinned; \
-         rounds: {}, seconds for each measurement: {}.",
-        system.sysname().to_string_lossy(),
-        system.release().to_string_lossy(),
-        options.rounds,
-        options.length.as_secs_f64(),
-    )
 }

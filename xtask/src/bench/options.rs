@@ -1,46 +1,25 @@
-//! The command line of `cargo xtask bench pmproxy`.
+//! The command line of `cargo xtask bench PROGRAM`.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lexopt::prelude::*;
 
-use super::contender::Contender;
-use super::load::{self, LOADS, Load};
-
-pub(super) const USAGE: &str = "\
-Usage: cargo xtask bench pmproxy [option ...]
-
-Compares the contenders that this machine has: a direct connection, our pmproxy, PCP's own one
-and haproxy. Builds what it needs in release mode, takes some minutes, prints markdown tables.
-
-  --rounds N         rounds in which the contenders take turns (default 5)
-  --seconds S        length of a measurement of round trips (default 1.0)
-  --quick            the same as --rounds 1 --seconds 0.3
-  --load NAME        only this load; may repeat:
-                     1x1200, 16x1200, 128x1200, 16x64k, 16x1m, idle, stalled
-  --contender NAME   only this contender; may repeat: direct, ours, ours-uncounted, c, c-d, haproxy
-                     (only when named: ours-uncounted, which counts no PDUs, to be paired with
-                     ours; and c-d, PCP's one with -d, its older mode)
-                     with TLS: direct-tls; ours-tls and ours-door, where it begins after the
-                     credentials or at once (these three: only under the loads 16x1200 and idle,
-                     unless named); ours-through and c-through, which have no certificate and pass
-                     it through (only when named)";
+use super::suite::{Contender, Load, Suite, Work, find_contender, find_load};
 
 /// What to measure, and how long.
-#[derive(Debug)]
-pub(super) struct Options {
+pub(super) struct Options<S: Suite> {
     pub(super) rounds: usize,
     pub(super) length: Duration,
-    pub(super) loads: Vec<Load>,
-    pub(super) contenders: Vec<Contender>,
+    pub(super) loads: Vec<Load<S::Work>>,
+    pub(super) contenders: Vec<S::Contender>,
     /// The user has named the contenders.
     named: bool,
 }
 
-impl Options {
-    /// Reads what follows `bench pmproxy`; nothing when the user only asked for help.
-    pub(super) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
+impl<S: Suite> Options<S> {
+    /// Reads what follows the program's name; nothing when the user only asked for help.
+    pub(super) fn parse(mut args: lexopt::Parser) -> Result<Option<Options<S>>> {
         let mut options = Options {
             rounds: 5,
             length: Duration::from_secs(1),
@@ -57,21 +36,23 @@ impl Options {
                     options.rounds = 1;
                     options.length = Duration::from_millis(300);
                 }
-                Long("load") => options.loads.push(load::find(&args.value()?.string()?)?),
+                Long("load") => {
+                    let load = find_load(S::LOADS, &args.value()?.string()?)?;
+                    options.loads.push(load);
+                }
                 Long("contender") => {
-                    options
-                        .contenders
-                        .push(find_contender(&args.value()?.string()?)?);
+                    let contender = find_contender(&args.value()?.string()?)?;
+                    options.contenders.push(contender);
                 }
                 other => return Err(unexpected(other)),
             }
         }
         if options.loads.is_empty() {
-            options.loads = LOADS.to_vec();
+            options.loads = S::LOADS.to_vec();
         }
         options.named = !options.contenders.is_empty();
         if !options.named {
-            options.contenders = Contender::DEFAULT.to_vec();
+            options.contenders = S::Contender::DEFAULT.to_vec();
         }
         options.contenders.sort();
         options.contenders.dedup();
@@ -79,10 +60,9 @@ impl Options {
     }
 
     /// Whether `contender` is put through `load`.
-    pub(super) fn wants(&self, contender: Contender, load: Load) -> bool {
+    pub(super) fn wants(&self, contender: S::Contender, load: Load<S::Work>) -> bool {
         let possible = !(contender.is_direct() && load.work.measures_memory());
-        let plain = contender.handshake().is_none();
-        possible && (self.named || plain || load.tells_of_tls())
+        possible && (self.named || S::wants(contender, load))
     }
 }
 
@@ -108,21 +88,13 @@ fn parse_seconds(text: &str) -> Result<Duration> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
-fn find_contender(key: &str) -> Result<Contender> {
-    let found = Contender::ALL
-        .into_iter()
-        .find(|contender| contender.key() == key);
-    found.with_context(|| {
-        let keys = Contender::ALL.map(Contender::key).join(", ");
-        format!("there is no contender {key:?}; there are {keys}")
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::pmproxy::{Contender as Who, LOADS, Pmproxy};
+    use super::super::virtproxyd::Virtproxyd;
     use super::*;
 
-    fn parse(args: &[&str]) -> Result<Option<Options>> {
+    fn parse(args: &[&str]) -> Result<Option<Options<Pmproxy>>> {
         Options::parse(lexopt::Parser::from_args(args))
     }
 
@@ -134,7 +106,7 @@ mod tests {
             (5, Duration::from_secs(1))
         );
         assert_eq!(options.loads, LOADS);
-        assert_eq!(options.contenders, Contender::DEFAULT);
+        assert_eq!(options.contenders, Who::DEFAULT);
         let args = [
             "--contender=c-d",
             "--contender=direct",
@@ -142,10 +114,7 @@ mod tests {
             "--quick",
         ];
         let options = parse(&args).unwrap().unwrap();
-        assert_eq!(
-            options.contenders,
-            [Contender::Direct, Contender::CDeprecated]
-        );
+        assert_eq!(options.contenders, [Who::Direct, Who::CDeprecated]);
         assert_eq!(options.loads.len(), 1);
         assert_eq!(options.rounds, 1);
     }
@@ -154,30 +123,28 @@ mod tests {
     fn contenders_with_tls_have_few_loads_unless_they_are_named() {
         let wants = |args: &[&str], contender, load| {
             let options = parse(args).unwrap().unwrap();
-            options.wants(contender, load::find(load).unwrap())
+            options.wants(contender, find_load(&LOADS, load).unwrap())
         };
-        let ours = Contender::OursTls;
+        let ours = Who::OursTls;
         assert!(wants(&[], ours, "16x1200") && wants(&[], ours, "idle"));
         assert!(!wants(&[], ours, "stalled"));
         assert!(wants(&["--contender=ours-tls"], ours, "stalled"));
-        assert!(wants(&[], Contender::Ours, "stalled"));
-        assert!(!wants(&[], Contender::Direct, "idle"));
-        assert!(!wants(
-            &["--contender=direct-tls"],
-            Contender::DirectTls,
-            "idle"
-        ));
+        assert!(wants(&[], Who::Ours, "stalled"));
+        assert!(!wants(&[], Who::Direct, "idle"));
+        assert!(!wants(&["--contender=direct-tls"], Who::DirectTls, "idle"));
+    }
+
+    fn names_all<S: Suite>() -> bool {
+        let loads = S::LOADS.iter().map(|load| load.name);
+        let contenders = S::Contender::ALL.iter().map(|contender| contender.key());
+        loads.chain(contenders).all(|name| S::USAGE.contains(name))
     }
 
     #[test]
     fn help_names_every_load_and_contender() {
         assert!(parse(&["--help"]).unwrap().is_none());
-        assert!(LOADS.iter().all(|load| USAGE.contains(load.name)));
-        assert!(
-            Contender::ALL
-                .iter()
-                .all(|contender| USAGE.contains(contender.key()))
-        );
+        assert!(names_all::<Pmproxy>());
+        assert!(names_all::<Virtproxyd>());
     }
 
     #[test]
@@ -195,10 +162,10 @@ mod tests {
         }
         assert!(
             parse(&["--contender=nginx"])
+                .map(|_| ())
                 .unwrap_err()
                 .to_string()
                 .contains("haproxy")
         );
-        let _ = find_contender("direct").unwrap();
     }
 }

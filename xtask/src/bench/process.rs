@@ -1,17 +1,15 @@
 //! The processes that the bench starts: ended when they go out of scope, also on an error, and
 //! awaited in a way that Ctrl-C cuts short.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::certificates::Certificates;
 use super::figures::Sample;
-use super::generator::Job;
 use crate::interrupt::Interrupt;
 
 /// How long a server may take until it listens.
@@ -38,22 +36,19 @@ impl Running {
         self.0.id()
     }
 
-    /// Waits until it accepts connections on `address`.
-    pub(super) fn await_listening(
+    /// Waits until it accepts connections, which `ready` tries.
+    pub(super) fn await_ready(
         &mut self,
-        address: SocketAddr,
+        ready: impl Fn() -> bool,
         interrupt: &Interrupt,
     ) -> Result<()> {
         let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        while !ready() {
             interrupt.check()?;
             if let Some(status) = self.0.try_wait().context("cannot wait for it")? {
-                bail!("it ended ({status}) before it listened on {address}");
+                bail!("it ended ({status}) before it listened");
             }
-            ensure!(
-                start.elapsed() < START,
-                "it did not listen on {address} in time"
-            );
+            ensure!(start.elapsed() < START, "it did not listen in time");
             thread::sleep(LOOK);
         }
         Ok(())
@@ -68,16 +63,18 @@ impl Drop for Running {
     }
 }
 
-/// The stub server in a process of its own; it also ends by itself when the bench is gone.
+/// A stub server in a process of its own; it also ends by itself when the bench is gone.
 pub(super) struct Stub {
     _process: Running,
-    pub(super) address: SocketAddr,
+    /// The line that says that it serves, and where.
+    pub(super) line: String,
 }
 
 impl Stub {
-    pub(super) fn start(certificates: &Certificates) -> Result<Stub> {
-        let mut command = own_subcommand("stub-server")?;
-        command.arg("--certificates").arg(certificates.folder());
+    /// Starts the hidden word `stub-server` of the bench of `program`.
+    pub(super) fn start(program: &str, args: &[String]) -> Result<Stub> {
+        let mut command = own_subcommand(program, "stub-server")?;
+        command.args(args);
         let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let stdout = process
             .0
@@ -87,24 +84,36 @@ impl Stub {
         let mut line = String::new();
         BufReader::new(stdout)
             .read_line(&mut line)
-            .context("cannot read the stub's port")?;
-        let port: u16 = line
-            .trim()
-            .parse()
-            .context("the stub server did not start")?;
+            .context("cannot read what the stub server prints")?;
+        ensure!(line.ends_with('\n'), "the stub server did not start");
         Ok(Stub {
             _process: process,
-            address: (Ipv4Addr::LOCALHOST, port).into(),
+            line: line.trim().to_owned(),
         })
     }
 }
 
-/// Runs a load generator to its end and gives its sample.
-pub(super) fn generate(job: &Job, interrupt: &Interrupt) -> Result<Sample> {
-    let mut command = own_subcommand("load-generator")?;
-    command.args(job.to_args()).stdin(Stdio::null());
+/// Ends this process, a stub server, once its standard input ends: whatever ended it, the bench is
+/// gone.
+pub(super) fn end_with_the_bench() {
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(0);
+    });
+}
+
+/// Runs the load generator of the bench of `program` to its end and gives its sample. It measures
+/// for `length`.
+pub(super) fn generate(
+    program: &str,
+    args: &[String],
+    length: Duration,
+    interrupt: &Interrupt,
+) -> Result<Sample> {
+    let mut command = own_subcommand(program, "load-generator")?;
+    command.args(args).stdin(Stdio::null());
     let mut process = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-    let deadline = Instant::now() + job.length + SLACK;
+    let deadline = Instant::now() + length + SLACK;
     let status = loop {
         if let Some(status) = process
             .0
@@ -140,11 +149,11 @@ fn read(pipe: Option<impl Read>) -> Result<String> {
     Ok(text)
 }
 
-/// This program again, as one of the bench's helpers.
-fn own_subcommand(name: &str) -> Result<Command> {
-    let program = std::env::current_exe().context("cannot find the running program")?;
-    let mut command = Command::new(program);
-    command.args(["bench", name]);
+/// This program again, with one of the hidden words of the bench of `program`.
+fn own_subcommand(program: &str, word: &str) -> Result<Command> {
+    let this = std::env::current_exe().context("cannot find the running program")?;
+    let mut command = Command::new(this);
+    command.args(["bench", program, word]);
     Ok(command)
 }
 

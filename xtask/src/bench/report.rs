@@ -2,51 +2,21 @@
 
 use std::fmt::Write;
 
-use super::contender::Contender;
 use super::figures::Figure;
-use super::load::{Load, Work};
 use super::results::Results;
-use super::verdict;
-
-/// The contenders that the others are measured by.
-const REFERENCES: [Contender; 4] = [
-    Contender::Direct,
-    Contender::OursUncounted,
-    Contender::C,
-    Contender::Haproxy,
-];
-
-/// The columns of a table of round trips.
-const ROUND_TRIPS: [Figure; 4] = [Figure::Rate, Figure::P50, Figure::P99, Figure::Cpu];
+use super::suite::{Contender, Load, Work};
 
 /// A cell without a figure.
 const NONE: &str = "-";
 
-/// All that the bench prints at its end: what the figures mean, a table for each load of round
-/// trips, one for memory, and what is missing.
-pub(super) fn render(
-    results: &Results,
-    loads: &[Load],
-    contenders: &[Contender],
-    missing: &[String],
-) -> String {
-    let mut text = String::from(
-        "Medians over the rounds. CPU is the proxy's user and system time for one round trip. \"x NAME\" is the ratio of \
-         round trips/s to those of NAME, \"CPU x NAME\" that of CPU, taken within each round.\n",
+/// All that the bench prints at its end: what the figures mean, the tables, whether what is required
+/// was seen, and what is missing.
+pub(super) fn render(tables: &str, verdicts: &str, missing: &[String]) -> String {
+    let mut text = format!(
+        "Medians over the rounds. CPU is the proxy's user and system time for one round trip, or for a \
+         MiB of a stream. \"x NAME\" is the ratio of the first column to that of NAME, \"CPU x NAME\" that \
+         of CPU, taken within each round.\n{tables}",
     );
-    let (memory, round_trips): (Vec<Load>, Vec<Load>) =
-        loads.iter().partition(|load| load.work.measures_memory());
-    for load in round_trips {
-        let contenders = measured(results, &[load], contenders);
-        let (head, rows) = round_trip_table(results, load, &contenders);
-        text += &format!("\n### {}\n\n{}", load.title, table(&head, &rows));
-    }
-    if !memory.is_empty() {
-        let contenders = measured(results, &memory, contenders);
-        let (head, rows) = memory_table(results, &memory, &contenders);
-        text += &format!("\n### Memory\n\n{}", table(&head, &rows));
-    }
-    let verdicts = verdict::lines(results, loads);
     if !verdicts.is_empty() {
         text += &format!("\nWhat is required:\n\n{verdicts}");
     }
@@ -59,40 +29,56 @@ pub(super) fn render(
     text
 }
 
+/// A table for each load but those of memory, which share one.
+pub(super) fn tables<C: Contender, W: Work>(
+    results: &Results<C>,
+    loads: &[Load<W>],
+    contenders: &[C],
+) -> String {
+    let mut text = String::new();
+    let (memory, others): (Vec<Load<W>>, Vec<Load<W>>) =
+        loads.iter().partition(|load| load.work.measures_memory());
+    for load in others {
+        let contenders = measured(results, &[load], contenders);
+        let (head, rows) = load_table(results, &load, &contenders);
+        text += &format!("\n### {}\n\n{}", load.title, table(&head, &rows));
+    }
+    let contenders = measured(results, &memory, contenders);
+    if !contenders.is_empty() {
+        let (head, rows) = memory_table(results, &memory, &contenders);
+        text += &format!("\n### Memory\n\n{}", table(&head, &rows));
+    }
+    text
+}
+
 /// Those of the contenders that were put through any of the loads.
-fn measured(results: &Results, loads: &[Load], contenders: &[Contender]) -> Vec<Contender> {
-    let was = |contender: &Contender| loads.iter().any(|&load| results.has(load, *contender));
+fn measured<C: Contender, W>(results: &Results<C>, loads: &[Load<W>], contenders: &[C]) -> Vec<C> {
+    let was = |contender: &C| loads.iter().any(|load| results.has(load, *contender));
     contenders.iter().copied().filter(was).collect()
 }
 
 type Rows = Vec<Vec<String>>;
 
-fn round_trip_table(
-    results: &Results,
-    load: Load,
-    contenders: &[Contender],
+fn load_table<C: Contender, W: Work>(
+    results: &Results<C>,
+    load: &Load<W>,
+    contenders: &[C],
 ) -> (Vec<String>, Rows) {
-    let references = REFERENCES
-        .into_iter()
-        .filter(|reference| contenders.contains(reference));
-    let rates = references
-        .clone()
-        .map(|reference| (Figure::Rate, reference));
-    // A direct connection has no proxy whose time could be compared.
-    let times = references.filter(|reference| *reference != Contender::Direct);
-    let ratios: Vec<_> = rates
-        .chain(times.map(|reference| (Figure::Cpu, reference)))
-        .collect();
-
+    let figures = load.work.figures();
+    let ratios = ratios(figures, contenders);
     let mut head = vec![String::from("contender")];
-    head.extend(ROUND_TRIPS.map(|figure| figure.heading().into()));
-    head.extend(ratios.iter().map(|(figure, reference)| match figure {
-        Figure::Cpu => format!("CPU x {}", reference.name()),
-        _ => format!("x {}", reference.name()),
+    head.extend(figures.iter().map(|figure| figure.heading().into()));
+    head.extend(ratios.iter().map(|(figure, reference)| {
+        let of_cpu = if figure.is_cpu() { "CPU " } else { "" };
+        format!("{of_cpu}x {}", reference.name())
     }));
-    let row = |&contender: &Contender| {
+    let row = |&contender: &C| {
         let mut row = vec![contender.name().to_owned()];
-        row.extend(ROUND_TRIPS.map(|figure| cell(results, load, contender, figure)));
+        row.extend(
+            figures
+                .iter()
+                .map(|&figure| cell(results, load, contender, figure)),
+        );
         row.extend(ratios.iter().map(|&(figure, reference)| {
             let ratio = results.ratio(load, contender, reference, figure);
             ratio.map_or(NONE.into(), |ratio| format!("{ratio:.2}"))
@@ -103,22 +89,41 @@ fn round_trip_table(
     (head, rows)
 }
 
-fn memory_table(
-    results: &Results,
-    loads: &[Load],
-    contenders: &[Contender],
-) -> (Vec<String>, Rows) {
-    let columns: Vec<(Load, Figure)> = loads
+/// The figures that are compared, with the contenders that they are compared to.
+fn ratios<C: Contender>(figures: &[Figure], contenders: &[C]) -> Vec<(Figure, C)> {
+    let references = C::REFERENCES
         .iter()
-        .filter_map(|&load| match load.work {
-            Work::RoundTrips { .. } => None,
-            Work::Idle { .. } => Some((load, Figure::IdleMemory)),
-            Work::Stalled { .. } => Some((load, Figure::StalledMemory)),
+        .filter(|reference| contenders.contains(reference));
+    let first = figures.first().into_iter();
+    let cpu = figures.iter().filter(|figure| figure.is_cpu());
+    let compared = first.chain(cpu).flat_map(|&figure| {
+        // A direct connection has no proxy whose time could be compared.
+        let has = move |reference: &&C| !(figure.is_cpu() && reference.is_direct());
+        references
+            .clone()
+            .filter(has)
+            .map(move |&reference| (figure, reference))
+    });
+    compared.collect()
+}
+
+fn memory_table<C: Contender, W: Work>(
+    results: &Results<C>,
+    loads: &[Load<W>],
+    contenders: &[C],
+) -> (Vec<String>, Rows) {
+    let columns: Vec<(&Load<W>, Figure)> = loads
+        .iter()
+        .flat_map(|load| {
+            load.work
+                .figures()
+                .iter()
+                .map(move |&figure| (load, figure))
         })
         .collect();
     let mut head = vec![String::from("contender")];
     head.extend(columns.iter().map(|(_, figure)| figure.heading().into()));
-    let row = |&contender: &Contender| {
+    let row = |&contender: &C| {
         let cells = columns
             .iter()
             .map(|&(load, figure)| cell(results, load, contender, figure));
@@ -130,7 +135,12 @@ fn memory_table(
     (head, rows)
 }
 
-fn cell(results: &Results, load: Load, contender: Contender, figure: Figure) -> String {
+fn cell<C: Contender, W>(
+    results: &Results<C>,
+    load: &Load<W>,
+    contender: C,
+    figure: Figure,
+) -> String {
     let median = results.median(load, contender, figure);
     median.map_or(NONE.into(), |median| figure.show(median))
 }
@@ -176,8 +186,13 @@ fn line(text: &mut String, cells: &[String], widths: &[usize]) {
 #[cfg(test)]
 mod tests {
     use super::super::figures::Sample;
-    use super::super::load::find;
+    use super::super::pmproxy::{Contender, LOADS};
+    use super::super::suite::find_load;
     use super::*;
+
+    fn find(name: &str) -> anyhow::Result<Load<impl Work>> {
+        find_load(&LOADS, name)
+    }
 
     fn rows(cells: &[&[&str]]) -> Vec<Vec<String>> {
         cells
@@ -207,7 +222,7 @@ mod tests {
         let mut results = Results::default();
         results.push(load, Contender::Direct, None);
         let contenders = [Contender::Direct, Contender::OursTls];
-        let text = render(&results, &[load], &contenders, &[]);
+        let text = tables(&results, &[load], &contenders);
         assert!(text.contains("| direct "));
         assert!(!text.contains("TLS"));
     }
@@ -230,12 +245,8 @@ mod tests {
             Some(Sample::default().with(Figure::IdleMemory, 700.0)),
         );
         let contenders = [Contender::Direct, Contender::C];
-        let text = render(
-            &results,
-            &[load, idle],
-            &contenders,
-            &["haproxy: none".into()],
-        );
+        let tables = tables(&results, &[load, idle], &contenders);
+        let text = render(&tables, "", &["haproxy: none".into()]);
         let lines: Vec<&str> = text.lines().skip(1).collect();
         let expected = [
             "",

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::contender::Contender;
 use super::figures::{Figure, Sample, median};
-use super::load::Load;
+use super::suite::{Contender, Load};
 
 /// What was measured so far: for each load and contender one entry per round, empty where the
 /// measurement failed.
-#[derive(Debug, Default)]
-pub(super) struct Results(BTreeMap<(&'static str, Contender), Vec<Option<Sample>>>);
+#[derive(Debug)]
+pub(super) struct Results<C>(BTreeMap<(&'static str, C), Vec<Option<Sample>>>);
 
-impl Results {
-    pub(super) fn push(&mut self, load: Load, contender: Contender, sample: Option<Sample>) {
+impl<C> Default for Results<C> {
+    fn default() -> Results<C> {
+        Results(BTreeMap::new())
+    }
+}
+
+impl<C: Contender> Results<C> {
+    pub(super) fn push<W: Copy>(&mut self, load: Load<W>, contender: C, sample: Option<Sample>) {
         self.0
             .entry((load.name, contender))
             .or_default()
@@ -20,17 +25,17 @@ impl Results {
     }
 
     /// Whether `contender` was put through `load`, even if it failed.
-    pub(super) fn has(&self, load: Load, contender: Contender) -> bool {
+    pub(super) fn has<W>(&self, load: &Load<W>, contender: C) -> bool {
         self.0.contains_key(&(load.name, contender))
     }
 
     /// Each round's value; nothing for the rounds without one.
-    fn values(
+    fn values<W>(
         &self,
-        load: Load,
-        contender: Contender,
+        load: &Load<W>,
+        contender: C,
         figure: Figure,
-    ) -> impl Iterator<Item = Option<f64>> {
+    ) -> impl Iterator<Item = Option<f64>> + use<'_, C, W> {
         let rounds = self
             .0
             .get(&(load.name, contender))
@@ -41,17 +46,17 @@ impl Results {
     }
 
     /// The median over the rounds.
-    pub(super) fn median(&self, load: Load, contender: Contender, figure: Figure) -> Option<f64> {
+    pub(super) fn median<W>(&self, load: &Load<W>, contender: C, figure: Figure) -> Option<f64> {
         median(self.values(load, contender, figure).flatten())
     }
 
     /// How many times the figure of `other` that of `contender` is: the ratio within each round,
     /// where both had the same noise around them, then the median.
-    pub(super) fn ratio(
+    pub(super) fn ratio<W>(
         &self,
-        load: Load,
-        contender: Contender,
-        other: Contender,
+        load: &Load<W>,
+        contender: C,
+        other: C,
         figure: Figure,
     ) -> Option<f64> {
         let pairs = self
@@ -66,10 +71,10 @@ impl Results {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load::LOADS;
+    use super::super::pmproxy::{Contender, LOADS};
     use super::*;
 
-    fn results(ours: &[Option<f64>], c: &[Option<f64>]) -> Results {
+    fn results(ours: &[Option<f64>], c: &[Option<f64>]) -> Results<Contender> {
         let mut results = Results::default();
         for (contender, rates) in [(Contender::Ours, ours), (Contender::C, c)] {
             for rate in rates {
@@ -86,10 +91,10 @@ mod tests {
             &[Some(2.0), Some(30.0), Some(8.0)],
             &[Some(1.0), Some(10.0), Some(8.0)],
         );
-        let ratio = results.ratio(LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
+        let ratio = results.ratio(&LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
         assert_eq!(ratio, Some(2.0));
         assert_eq!(
-            results.median(LOADS[0], Contender::Ours, Figure::Rate),
+            results.median(&LOADS[0], Contender::Ours, Figure::Rate),
             Some(8.0)
         );
     }
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn a_round_that_failed_for_either_counts_for_neither() {
         let results = results(&[Some(2.0), None, Some(9.0)], &[Some(1.0), Some(1.0), None]);
-        let ratio = results.ratio(LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
+        let ratio = results.ratio(&LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
         assert_eq!(ratio, Some(2.0));
     }
 
@@ -105,11 +110,11 @@ mod tests {
     fn what_was_not_measured_has_no_median() {
         let results = results(&[None], &[Some(0.0)]);
         assert_eq!(
-            results.median(LOADS[0], Contender::Ours, Figure::Rate),
+            results.median(&LOADS[0], Contender::Ours, Figure::Rate),
             None
         );
-        assert_eq!(results.median(LOADS[1], Contender::C, Figure::Rate), None);
-        let against_zero = results.ratio(LOADS[0], Contender::C, Contender::C, Figure::Rate);
+        assert_eq!(results.median(&LOADS[1], Contender::C, Figure::Rate), None);
+        let against_zero = results.ratio(&LOADS[0], Contender::C, Contender::C, Figure::Rate);
         assert_eq!(against_zero, None);
     }
 }

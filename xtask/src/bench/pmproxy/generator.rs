@@ -6,12 +6,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
+use super::super::figures::Sample;
+use super::super::link::{Exchange, NearSide};
+use super::super::proc_fs::Watched;
+use super::super::suite::find_load;
+use super::super::{closed_loop, memory};
 use super::certificates::Certificates;
-use super::figures::Sample;
-use super::load::{self, Load, Work};
-use super::peer::{Handshake, NearSide, Peer, SecurePeer};
-use super::proc_fs::Watched;
-use super::{closed_loop, memory};
+use super::load::{LOADS, Load, Work};
+use super::peer::{Handshake, Peer, SecurePeer};
+use super::secure_link::Sealed;
+use super::stalled;
+use super::wire::request;
 
 /// What the bench tells the load generator.
 #[derive(Clone, Debug)]
@@ -52,7 +57,7 @@ impl Job {
         let mut length = Duration::from_secs(1);
         while let Some(arg) = args.next()? {
             match arg {
-                Long("load") => load = Some(load::find(&args.value()?.string()?)?),
+                Long("load") => load = Some(find_load(&LOADS, &args.value()?.string()?)?),
                 Long("address") => address = Some(args.value()?.parse()?),
                 Long("target") => target = Some(args.value()?.parse()?),
                 Long("handshake") => handshake = Some(Handshake::find(&args.value()?.string()?)?),
@@ -88,14 +93,18 @@ impl Job {
         }
     }
 
-    fn run_on(&self, peer: &impl NearSide) -> Result<Sample> {
+    fn run_on<L: Sealed>(&self, peer: &impl NearSide<Link = L>) -> Result<Sample> {
         match (self.load.work, self.proxy) {
             (Work::RoundTrips { connections, reply }, proxy) => {
-                closed_loop::run(peer, connections, reply, self.length, proxy)
+                let exchange = Exchange {
+                    request: request(reply).to_vec(),
+                    reply: reply as usize,
+                };
+                closed_loop::run(peer, connections, exchange, self.length, proxy)
             }
             (Work::Idle { connections }, Some(proxy)) => memory::idle(peer, connections, proxy),
             (Work::Stalled { requests, reply }, Some(proxy)) => {
-                memory::stalled(peer, requests, reply, proxy)
+                stalled::run(peer, requests, reply, proxy)
             }
             (Work::Idle { .. } | Work::Stalled { .. }, None) => {
                 bail!("there is no proxy whose memory could be measured")
@@ -117,7 +126,7 @@ mod tests {
     #[test]
     fn a_job_survives_the_command_line() {
         let job = Job {
-            load: load::find("idle").unwrap(),
+            load: find_load(&LOADS, "idle").unwrap(),
             peer: Peer {
                 address: "127.0.0.1:4".parse().unwrap(),
                 target: Some("127.0.0.1:5".parse().unwrap()),

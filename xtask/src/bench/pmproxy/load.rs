@@ -1,28 +1,13 @@
 //! The loads: what every contender is put through.
 
-use anyhow::{Context, Result};
+use super::super::figures::Figure;
+use super::super::suite;
 
-/// One load of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Load {
-    /// What `--load` calls it.
-    pub(super) name: &'static str,
-    /// What the tables call it.
-    pub(super) title: &'static str,
-    /// What the load generator does.
-    pub(super) work: Work,
-}
-
-impl Load {
-    /// Whether it tells what TLS costs: with each load, the bench would take twice as long.
-    pub(super) fn tells_of_tls(self) -> bool {
-        ["16x1200", "idle"].contains(&self.name)
-    }
-}
+pub(in crate::bench) type Load = suite::Load<Work>;
 
 /// What a load generator does. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(in crate::bench) enum Work {
     /// Each connection sends a request, awaits the whole reply, and sends the next.
     RoundTrips { connections: usize, reply: u32 },
     /// Connections that did one round trip and then keep still.
@@ -31,9 +16,16 @@ pub(super) enum Work {
     Stalled { requests: usize, reply: u32 },
 }
 
-impl Work {
-    /// Whether it is the proxy's memory that is measured, so that there must be a proxy.
-    pub(super) fn measures_memory(self) -> bool {
+impl suite::Work for Work {
+    fn figures(self) -> &'static [Figure] {
+        match self {
+            Work::RoundTrips { .. } => &Figure::OF_ROUND_TRIPS,
+            Work::Idle { .. } => &[Figure::IdleMemory],
+            Work::Stalled { .. } => &[Figure::StalledMemory],
+        }
+    }
+
+    fn measures_memory(self) -> bool {
         match self {
             Work::RoundTrips { .. } => false,
             Work::Idle { .. } | Work::Stalled { .. } => true,
@@ -41,7 +33,12 @@ impl Work {
     }
 }
 
-pub(super) const LOADS: [Load; 7] = [
+/// Whether a load tells what TLS costs: with each, the bench would take twice as long.
+pub(super) fn tells_of_tls(load: Load) -> bool {
+    ["16x1200", "idle"].contains(&load.name)
+}
+
+pub(in crate::bench) const LOADS: [Load; 7] = [
     Load {
         name: "1x1200",
         title: "1 connection, replies of 1200 bytes",
@@ -97,28 +94,18 @@ pub(super) const LOADS: [Load; 7] = [
     },
 ];
 
-/// The load that `--load` calls `name`.
-pub(super) fn find(name: &str) -> Result<Load> {
-    LOADS
-        .into_iter()
-        .find(|load| load.name == name)
-        .with_context(|| {
-            let names = LOADS.map(|load| load.name).join(", ");
-            format!("there is no load {name:?}; there are {names}")
-        })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::suite::find_load;
     use super::*;
 
     #[test]
     fn a_load_is_found_by_its_name_and_an_unknown_one_lists_them() {
         for load in LOADS {
-            assert_eq!(find(load.name).unwrap(), load);
+            assert_eq!(find_load(&LOADS, load.name).unwrap(), load);
         }
         assert!(
-            find("16")
+            find_load(&LOADS, "16")
                 .unwrap_err()
                 .to_string()
                 .contains("16x64k, 16x1m")

@@ -13,7 +13,8 @@ use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 
-use super::link::{Blocking, Link, SecureLink};
+use super::super::link::NearSide;
+use super::secure_link::{Blocking, SecureLink};
 use super::wire::{acknowledgement, credentials, request, welcome};
 
 /// Bounds each wait for a contender while a connection is set up.
@@ -56,24 +57,6 @@ impl Handshake {
             .into_iter()
             .find(|handshake| handshake.key() == key);
         found.with_context(|| format!("there is no handshake {key:?}"))
-    }
-}
-
-/// A contender as the load generator sees it.
-pub(super) trait NearSide {
-    type Link: Link;
-
-    /// A connection that did a round trip to the stub server behind the contender.
-    fn connect(&self) -> Result<Self::Link>;
-
-    /// So many connections, one after the other.
-    fn connect_all(&self, connections: usize) -> Result<Vec<Self::Link>> {
-        (1..=connections)
-            .map(|number| {
-                self.connect()
-                    .with_context(|| format!("connection {number} of {connections}"))
-            })
-            .collect()
     }
 }
 

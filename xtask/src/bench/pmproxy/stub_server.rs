@@ -3,19 +3,18 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use lexopt::prelude::*;
 use mio::event::Event;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
 use pcp_proto::{Creds, Features, PduHeader};
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
-use slab::Slab;
 
+use super::super::process::end_with_the_bench;
+use super::super::server_loop::{Open, Service, serve};
 use super::certificates::Certificates;
 use super::secure::{Channel, Received, sealed_room};
 use super::wire::{MAX_REPLY, REQUEST, acknowledgement, reply_head, wanted_reply, welcome};
@@ -23,8 +22,6 @@ use super::wire::{MAX_REPLY, REQUEST, acknowledgement, reply_head, wanted_reply,
 /// Requests that are read ahead for one connection: the others wait in the kernel, so that a client
 /// that reads nothing cannot make the stub grow.
 const READ_AHEAD: usize = 64;
-
-const LISTENER: Token = Token(usize::MAX);
 
 /// Serves until standard input ends; prints the port first.
 pub(super) fn run(mut args: lexopt::Parser) -> Result<()> {
@@ -43,16 +40,12 @@ pub(super) fn run(mut args: lexopt::Parser) -> Result<()> {
         .context("cannot learn the port of the stub server")?
         .port();
     println!("{port}");
-    std::thread::spawn(|| {
-        // Whatever ends standard input, the bench is gone.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        std::process::exit(0);
-    });
+    end_with_the_bench();
     serve(&listener, &mut desk).context("the stub server cannot go on")
 }
 
 /// What all connections share.
-struct Desk {
+pub(super) struct Desk {
     /// Zeros, but for a reply's head.
     page: Vec<u8>,
     /// TLS records, for as long as they are read or made.
@@ -70,71 +63,28 @@ impl Desk {
     }
 }
 
-fn serve(listener: &TcpListener, desk: &mut Desk) -> io::Result<()> {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(1024);
-    let mut connections = Slab::new();
-    listener.set_nonblocking(true)?;
-    poll.registry().register(
-        &mut SourceFd(&listener.as_raw_fd()),
-        LISTENER,
-        Interest::READABLE,
-    )?;
-    loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            done => done?,
-        }
-        for event in &events {
-            if event.token() == LISTENER {
-                accept_all(listener, poll.registry(), &mut connections)?;
-            } else {
-                let key = event.token().0;
-                let Some(connection) = connections.get_mut(key) else {
-                    continue;
-                };
-                connection.note(event);
-                // A client that left, or sent no request of ours: closed either way.
-                if !matches!(connection.advance(desk), Ok(Open::Yes)) {
-                    connections.remove(key);
-                }
-            }
-        }
-    }
-}
+impl Service for Desk {
+    type Listener = TcpListener;
+    type Connection = Connection;
 
-fn accept_all(
-    listener: &TcpListener,
-    registry: &Registry,
-    connections: &mut Slab<Connection>,
-) -> io::Result<()> {
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let descriptor = stream.as_raw_fd();
-                // A client that has left already takes no welcome.
-                let Ok(connection) = Connection::open(stream) else {
-                    continue;
-                };
-                let key = connections.insert(connection);
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                registry.register(&mut SourceFd(&descriptor), Token(key), interest)?;
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(error) => return Err(error),
-        }
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<Option<Connection>> {
+        let (stream, _) = listener.accept()?;
+        // A client that has left already takes no welcome.
+        Ok(Connection::open(stream).ok())
     }
-}
 
-/// Whether a connection is still of use.
-enum Open {
-    Yes,
-    No,
+    fn note(connection: &mut Connection, event: &Event) {
+        connection.readable |= event.is_readable();
+        connection.ending |= event.is_read_closed() || event.is_error();
+    }
+
+    fn advance(&mut self, connection: &mut Connection) -> io::Result<Open> {
+        connection.advance(self)
+    }
 }
 
 /// One client: requests that were read, and the reply that is on its way.
-struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     /// TLS, once the client has asked for it. One branch for a plain read or write.
     channel: Option<Box<Channel<UnbufferedServerConnection>>>,
@@ -149,6 +99,12 @@ struct Connection {
     readable: bool,
     /// The client closed its side: epoll says so once, so it is kept.
     ending: bool,
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
 }
 
 impl Connection {
@@ -167,11 +123,6 @@ impl Connection {
             readable: false,
             ending: false,
         })
-    }
-
-    fn note(&mut self, event: &Event) {
-        self.readable |= event.is_readable();
-        self.ending |= event.is_read_closed() || event.is_error();
     }
 
     /// Answers requests until it would have to wait.
@@ -316,5 +267,4 @@ impl Connection {
 }
 
 #[cfg(test)]
-#[path = "stub_server_tests.rs"]
 mod tests;

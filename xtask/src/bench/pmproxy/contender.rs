@@ -1,23 +1,24 @@
 //! The contenders: where their programs are, and how one is started in front of the stub server.
 
-use std::fs::{self, File, Permissions};
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use super::super::build_ours;
+use super::super::proc_fs::Watched;
+use super::super::process::free_address;
+use super::super::proxy::{Proxy, first_file, temporary_folder};
 use super::certificates::Certificates;
 use super::peer::{Handshake, Peer};
-use super::proc_fs::Watched;
-use super::process::{Running, free_address};
 use crate::interrupt::Interrupt;
 
 /// What stands between the load generator and the stub server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Contender {
+pub(in crate::bench) enum Contender {
     /// Nothing: the limit.
     Direct,
     /// The pmproxy of this workspace.
@@ -42,8 +43,8 @@ pub(super) enum Contender {
     CThrough,
 }
 
-impl Contender {
-    pub(super) const ALL: [Contender; 11] = [
+impl super::super::suite::Contender for Contender {
+    const ALL: &'static [Contender] = &[
         Contender::Direct,
         Contender::Ours,
         Contender::OursUncounted,
@@ -57,8 +58,7 @@ impl Contender {
         Contender::CThrough,
     ];
 
-    /// Those that compete when `--contender` does not choose.
-    pub(super) const DEFAULT: [Contender; 7] = [
+    const DEFAULT: &'static [Contender] = &[
         Contender::Direct,
         Contender::Ours,
         Contender::C,
@@ -68,8 +68,14 @@ impl Contender {
         Contender::OursDoor,
     ];
 
-    /// What `--contender` calls it.
-    pub(super) fn key(self) -> &'static str {
+    const REFERENCES: &'static [Contender] = &[
+        Contender::Direct,
+        Contender::OursUncounted,
+        Contender::C,
+        Contender::Haproxy,
+    ];
+
+    fn key(self) -> &'static str {
         match self {
             Contender::Direct => "direct",
             Contender::Ours => "ours",
@@ -85,8 +91,7 @@ impl Contender {
         }
     }
 
-    /// What the tables call it.
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Contender::Direct => "direct",
             Contender::Ours => "ours",
@@ -102,11 +107,29 @@ impl Contender {
         }
     }
 
-    /// Whether there is no proxy at all.
-    pub(super) fn is_direct(self) -> bool {
+    fn is_direct(self) -> bool {
         matches!(self, Contender::Direct | Contender::DirectTls)
     }
 
+    fn program(self) -> Result<Option<PathBuf>> {
+        match self {
+            Contender::Direct | Contender::DirectTls => Ok(None),
+            Contender::Ours
+            | Contender::OursUncounted
+            | Contender::OursTls
+            | Contender::OursDoor
+            | Contender::OursThrough => build_ours("pmproxy").map(Some),
+            Contender::C | Contender::CDeprecated | Contender::CThrough => {
+                first_file(&["/usr/lib/pcp/bin/pmproxy", "/usr/libexec/pcp/bin/pmproxy"]).map(Some)
+            }
+            Contender::Haproxy => {
+                first_file(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"]).map(Some)
+            }
+        }
+    }
+}
+
+impl Contender {
     /// How its clients turn to TLS, if they do.
     pub(super) fn handshake(self) -> Option<Handshake> {
         match self {
@@ -129,24 +152,6 @@ impl Contender {
         matches!(self, Contender::OursTls | Contender::OursDoor)
     }
 
-    /// Its program, if the machine has it; a direct connection needs none.
-    pub(super) fn program(self) -> Result<Option<PathBuf>> {
-        match self {
-            Contender::Direct | Contender::DirectTls => Ok(None),
-            Contender::Ours
-            | Contender::OursUncounted
-            | Contender::OursTls
-            | Contender::OursDoor
-            | Contender::OursThrough => build_ours().map(Some),
-            Contender::C | Contender::CDeprecated | Contender::CThrough => {
-                first_file(&["/usr/lib/pcp/bin/pmproxy", "/usr/libexec/pcp/bin/pmproxy"]).map(Some)
-            }
-            Contender::Haproxy => {
-                first_file(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"]).map(Some)
-            }
-        }
-    }
-
     /// Starts `program` in front of the stub server and waits until it listens.
     pub(super) fn start(
         self,
@@ -166,7 +171,7 @@ impl Contender {
         };
         let address = free_address()?;
         let folder = temporary_folder()?;
-        let (mut command, target) = match self {
+        let (command, target) = match self {
             Contender::Haproxy => (haproxy(program, &folder, address, stub)?, None),
             _ => {
                 let mut command = self.pmproxy(program, &folder, address)?;
@@ -175,17 +180,10 @@ impl Contender {
                 (command, Some(stub))
             }
         };
-        let mut process = Running::start(with_output(&mut command, &folder)?)?;
-        process
-            .await_listening(address, interrupt)
-            .with_context(|| format!("{} said: {}", program.display(), last_words(&folder)))?;
-        let proxy = Some(Proxy {
-            process,
-            _folder: folder,
-        });
+        let ready = || TcpStream::connect(address).is_ok();
         Ok(Started {
             peer: Peer { address, target },
-            proxy,
+            proxy: Some(Proxy::start(command, folder, ready, interrupt)?),
         })
     }
 
@@ -241,42 +239,8 @@ pub(super) struct Started {
 impl Started {
     /// The process to watch, if there is one.
     pub(super) fn watched(&self) -> Option<Watched> {
-        self.proxy.as_ref().map(|proxy| Watched(proxy.process.id()))
+        self.proxy.as_ref().map(Proxy::watched)
     }
-}
-
-/// A proxy's process, and its folder, which goes after it.
-struct Proxy {
-    process: Running,
-    _folder: TempDir,
-}
-
-/// Builds our pmproxy beside this program, which is a release build itself.
-fn build_ours() -> Result<PathBuf> {
-    super::cargo_build_release("pmproxy")?;
-    let this = std::env::current_exe().context("cannot find the running program")?;
-    let ours = this.with_file_name("pmproxy");
-    anyhow::ensure!(ours.is_file(), "the build left no {}", ours.display());
-    Ok(ours)
-}
-
-fn first_file(places: &[&str]) -> Result<PathBuf> {
-    places
-        .iter()
-        .map(PathBuf::from)
-        .find(|place| place.is_file())
-        .with_context(|| format!("this machine has no {}", places.join(" or ")))
-}
-
-/// A folder that a proxy can write to whatever user it becomes.
-fn temporary_folder() -> Result<TempDir> {
-    let folder = tempfile::Builder::new()
-        .prefix("pmproxy-bench-")
-        .tempdir()
-        .context("cannot create a temporary folder")?;
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o1777))
-        .context("cannot open up the temporary folder")?;
-    Ok(folder)
 }
 
 fn haproxy(
@@ -296,30 +260,4 @@ fn haproxy(
     let mut command = Command::new(program);
     command.args(["-db", "-q", "-f"]).arg(file);
     Ok(command)
-}
-
-/// Sends what a proxy prints to a file in its folder, for [`last_words`].
-fn with_output<'a>(command: &'a mut Command, folder: &TempDir) -> Result<&'a mut Command> {
-    let output = File::create(folder.path().join("output")).context("cannot create a file")?;
-    let errors = output
-        .try_clone()
-        .context("cannot duplicate a file's descriptor")?;
-    Ok(command.stdin(Stdio::null()).stdout(output).stderr(errors))
-}
-
-/// What a proxy that did not start left in its folder, on one line.
-fn last_words(folder: &TempDir) -> String {
-    let texts = ["output", "fatal", "log"].map(|name| {
-        let bytes = fs::read(folder.path().join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-    });
-    let said = texts.join(" ");
-    if said.trim().is_empty() {
-        "nothing".into()
-    } else {
-        said.trim().into()
-    }
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use testbed::Scratch;
 
-use super::super::link::Link;
-use super::super::peer::{Handshake, NearSide, Peer, SecurePeer};
+use super::super::super::link::{Link, NearSide};
+use super::super::peer::{Handshake, Peer, SecurePeer};
 use super::super::wire::request;
 use super::*;
 
