@@ -90,8 +90,8 @@ pub(super) const LOADS: [Load; 8] = [
     },
     Load {
         name: "crowd",
-        title: "1000 connections to a real libvirtd, first idle, then busy",
-        work: Work::Crowd { connections: 1000 },
+        title: "2000 connections to a real libvirtd, first idle, then busy",
+        work: Work::Crowd { connections: 2000 },
     },
     Load {
         name: "stalled",

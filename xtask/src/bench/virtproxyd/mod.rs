@@ -39,7 +39,7 @@ real libvirtd, it has to be run as root.
                      1, 8, 128: so many connections make the cheapest call
                      stub-8, stub-128: the same with the stub server
                      stream: downloads of 256 MiB
-                     crowd: memory of 1000 connections, which are idle first, and then busy
+                     crowd: memory of 2000 connections, which are idle first, and then busy
                      stalled: memory behind a client that reads nothing of a download
   --contender NAME   only this contender; may repeat: direct, ours, c";
 
