@@ -1,5 +1,7 @@
 //! CONNECT_SET_IDENTITY: on whose behalf a proxy calls.
 
+use std::sync::Arc;
+
 use crate::call::Call;
 use crate::program::Procedure;
 use crate::typed_param::{TypedParam, TypedValue};
@@ -28,15 +30,16 @@ pub mod name {
     pub const SELINUX_CONTEXT: &str = "selinux-context";
 }
 
-/// What is known of a client. Nothing else can be told: a daemon refuses other parameters.
+/// What is known of a client. Nothing else can be told: a daemon refuses other parameters. Texts are
+/// shared, because a proxy keeps many clients of few users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// See [`name::USER_NAME`].
-    pub user_name: Option<String>,
+    pub user_name: Option<Arc<str>>,
     /// See [`name::UNIX_USER_ID`].
     pub unix_user_id: Option<u64>,
     /// See [`name::GROUP_NAME`].
-    pub group_name: Option<String>,
+    pub group_name: Option<Arc<str>>,
     /// See [`name::UNIX_GROUP_ID`].
     pub unix_group_id: Option<u64>,
     /// See [`name::PROCESS_ID`].
@@ -44,11 +47,11 @@ pub struct Identity {
     /// See [`name::PROCESS_TIME`].
     pub process_time: Option<u64>,
     /// See [`name::SASL_USER_NAME`].
-    pub sasl_user_name: Option<String>,
+    pub sasl_user_name: Option<Arc<str>>,
     /// See [`name::X509_DISTINGUISHED_NAME`].
-    pub x509_distinguished_name: Option<String>,
+    pub x509_distinguished_name: Option<Arc<str>>,
     /// See [`name::SELINUX_CONTEXT`].
-    pub selinux_context: Option<String>,
+    pub selinux_context: Option<Arc<str>>,
 }
 
 /// The call.
@@ -67,7 +70,10 @@ impl SetIdentity {
 
 impl From<Identity> for SetIdentity {
     fn from(identity: Identity) -> SetIdentity {
-        let string = |name, value: Option<String>| (name, value.map(TypedValue::String));
+        let string = |name, value: Option<Arc<str>>| {
+            let value = value.map(|value| TypedValue::String(value.as_ref().into()));
+            (name, value)
+        };
         let ullong = |name, value: Option<u64>| (name, value.map(TypedValue::Ullong));
         let all = [
             string(name::USER_NAME, identity.user_name),

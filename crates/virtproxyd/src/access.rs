@@ -5,6 +5,8 @@
 //! them, the client is refused. Clients are written as in [`gate::policy`]; the names of a
 //! certificate are its distinguished name. In URIs `*` stands for any characters and `?` for one.
 
+use std::sync::Arc;
+
 use gate::policy::{Client, Clients, Identity as Names, Wildcard};
 use gate::stream::Peer;
 use virt_proto::{Identity, RemoteError};
@@ -61,8 +63,8 @@ impl UriAccess {
         if self.0.is_empty() {
             return Ok(Grant { read_only: false });
         }
-        let names = |name: &Option<String>| match name {
-            Some(name) => Names::Known(vec![name.clone()]),
+        let names = |name: &Option<Arc<str>>| match name {
+            Some(name) => Names::Known(vec![name.as_ref().into()]),
             None => Names::Absent,
         };
         let client = Client {

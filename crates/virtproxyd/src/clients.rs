@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use gate::stream::Peer;
 use tokio::sync::Notify;
 use virt_proto::Identity;
 
@@ -30,8 +31,7 @@ pub(crate) struct About {
     pub(crate) transport: Transport,
     pub(crate) connected: SystemTime,
     pub(crate) read_only: bool,
-    /// Its address as text (`127.0.0.1;1234`, as libvirt writes it), where it has one.
-    pub(crate) address: Option<String>,
+    pub(crate) peer: Peer,
     /// As far as it is known by now.
     pub(crate) identity: Identity,
     pub(crate) authenticated: bool,

@@ -198,7 +198,7 @@ impl<'a> Conversation<'a> {
         let name = self.auth.sasl_name().map(str::to_owned);
         self.presence.update(|about| {
             about.authenticated = true;
-            about.identity.sasl_user_name = name;
+            about.identity.sasl_user_name = name.map(Into::into);
         });
         if let Some(layer) = self.auth.take_security_layer() {
             self.link.layer(layer).map_err(FrameError::from)?;
@@ -320,7 +320,7 @@ impl<'a> Conversation<'a> {
             flags = flags.with(OpenFlags::READ_ONLY);
         }
         let about = self.presence.about();
-        let who = Describe(self.caller.peer, &about.identity).to_string();
+        let who = Describe(&about).to_string();
         let id = self.presence.id();
         let request = match self.request(open.name.as_deref(), flags) {
             Ok(request) => request,

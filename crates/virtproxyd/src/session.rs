@@ -33,8 +33,7 @@ pub(crate) type RpcRelay = Relay<RpcInspector, Ticket>;
 #[derive(Debug)]
 pub(crate) struct Ticket {
     presence: Presence,
-    who: String,
-    uri: String,
+    uri: Box<str>,
 }
 
 impl Ticket {
@@ -42,6 +41,11 @@ impl Ticket {
     pub(crate) fn client(&self) -> u64 {
         self.presence.id()
     }
+}
+
+/// A client for the log.
+fn who(presence: &Presence) -> String {
+    format!("client {} ({})", presence.id(), Describe(&presence.about()))
 }
 
 /// What a reload may change; a session keeps to what it began with.
@@ -150,11 +154,9 @@ impl Shared {
                 () = presence.dismissed() => Err(Goodbye::Dismissed),
             }
         };
-        let identity = presence.about().identity;
-        let who = format!("client {id} ({})", Describe(peer, &identity));
         match served {
-            Ok(ready) => self.hand_over(relay, &caller, &live, presence, who, ready),
-            Err(goodbye) => self.note_goodbye(&who, &goodbye),
+            Ok(ready) => self.hand_over(relay, &caller, &live, presence, ready),
+            Err(goodbye) => self.note_goodbye(&presence, &goodbye),
         }
     }
 
@@ -173,7 +175,7 @@ impl Shared {
         if caller.door.transport == Transport::Tls {
             let name = self.open_channel(&mut link).await?;
             presence.update(|about| {
-                about.identity.x509_distinguished_name = name;
+                about.identity.x509_distinguished_name = name.map(Into::into);
                 about.authenticated = live.config.auth.tls == Method::None;
             });
         }
@@ -200,7 +202,6 @@ impl Shared {
         caller: &Caller,
         live: &Live,
         presence: Presence,
-        who: String,
         ready: Ready,
     ) {
         let most = live.config.limits.client_requests;
@@ -212,6 +213,7 @@ impl Shared {
             Ok(legs) => legs,
             Err(error) => {
                 let error = gate::describe(&error);
+                let who = who(&presence);
                 tracing::error!("{who}: the session cannot be relayed: {error}");
                 return;
             }
@@ -223,8 +225,7 @@ impl Shared {
             inspector,
             tag: Ticket {
                 presence,
-                who,
-                uri: ready.uri,
+                uri: ready.uri.into(),
             },
         };
         if relay.hand_over(handover).is_err() {
@@ -232,11 +233,11 @@ impl Shared {
         }
     }
 
-    fn note_goodbye(&self, who: &str, goodbye: &Goodbye) {
+    fn note_goodbye(&self, presence: &Presence, goodbye: &Goodbye) {
         if goodbye.is_noteworthy() {
-            self.warn(|| format!("{who} is disconnected: {goodbye}"));
+            self.warn(|| format!("{} is disconnected: {goodbye}", who(presence)));
         } else {
-            tracing::debug!("{who} is gone: {goodbye}");
+            tracing::debug!("{} is gone: {goodbye}", who(presence));
         }
     }
 
@@ -255,14 +256,16 @@ impl Shared {
 
     /// Takes note of how a session ended; runs in a thread of the relay.
     fn ended(&self, ticket: &Ticket, summary: &Summary<Fault>) {
-        let Ticket { who, uri, .. } = ticket;
+        let Ticket { presence, uri } = ticket;
         match &summary.end {
             End::Refused(_, _) => {
-                self.warn(|| format!("{who} of {uri} is disconnected: {}", tell(&summary.end)));
+                let reason = tell(&summary.end);
+                self.warn(|| format!("{} of {uri} is disconnected: {reason}", who(presence)));
             }
             end => tracing::info!(
                 target: ACCESS,
-                "{who} of {uri} ended: {}; {} bytes to the daemon, {} bytes to the client, {:.3} s",
+                "{} of {uri} ended: {}; {} bytes to the daemon, {} bytes to the client, {:.3} s",
+                who(presence),
                 tell(end),
                 summary.to_server,
                 summary.to_client,
@@ -321,7 +324,7 @@ impl Caller {
             transport: self.door.transport,
             connected: SystemTime::now(),
             read_only: self.door.read_only,
-            address: address(self.peer),
+            peer: self.peer,
             identity: self.unix.map(UnixPeer::numbers).unwrap_or_default(),
             // Before its handshake, nobody is let in by TLS.
             authenticated: method == Method::None && self.door.transport != Transport::Tls,

@@ -1,11 +1,13 @@
 //! What is told of a client.
 
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use virt_proto::admin::{self, ServerName, param};
 use virt_proto::{TypedParam, TypedValue};
 
 use crate::clients::{About, Transport};
+use crate::who::address;
 
 /// A client as others name it.
 pub(super) fn reference(server: &str, id: u64, about: &About) -> admin::Client {
@@ -28,10 +30,8 @@ pub(super) fn reference(server: &str, id: u64, about: &About) -> admin::Client {
 /// on the network, users and processes to those of this machine.
 pub(super) fn params(about: &About) -> Vec<TypedParam> {
     let identity = &about.identity;
-    let text = |name, value: &Option<String>| {
-        let value = value.clone().map(TypedValue::String);
-        (name, value)
-    };
+    let string = |name, value: Option<String>| (name, value.map(TypedValue::String));
+    let text = |name, value: &Option<Arc<str>>| string(name, value.as_deref().map(str::to_owned));
     // libvirt shows all of these as signed numbers of 32 bits.
     let id = |name, id: Option<u64>| {
         let id = id.and_then(|id| u32::try_from(id).ok());
@@ -52,7 +52,7 @@ pub(super) fn params(about: &About) -> Vec<TypedParam> {
         ]);
     } else {
         all.extend([
-            text(param::SOCKET_ADDR, &about.address),
+            string(param::SOCKET_ADDR, address(about.peer)),
             text(
                 param::X509_DISTINGUISHED_NAME,
                 &identity.x509_distinguished_name,

@@ -11,7 +11,7 @@ fn about(authenticated: bool) -> About {
         transport: Transport::Unix,
         connected: SystemTime::UNIX_EPOCH,
         read_only: false,
-        address: None,
+        peer: Peer::Unix { uid: 0, pid: None },
         identity: Identity::default(),
         authenticated,
     }

@@ -15,7 +15,7 @@ fn remote() -> About {
         transport: Transport::Tls,
         connected: SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * 365),
         read_only: true,
-        address: Some("127.0.0.1;4242".into()),
+        peer: gate::stream::Peer::Tcp("127.0.0.1:4242".parse().unwrap()),
         identity: Identity {
             sasl_user_name: Some("fred".into()),
             x509_distinguished_name: Some(TLS_DNAME.into()),

@@ -205,7 +205,7 @@ fn local(identity: Identity) -> About {
         transport: Transport::Unix,
         connected: SystemTime::now(),
         read_only: false,
-        address: None,
+        peer: gate::stream::Peer::Unix { uid: 0, pid: None },
         identity,
         authenticated: true,
     }
