@@ -75,7 +75,7 @@ impl RpcInspector {
                 self.heartbeat.begin();
                 Some(header.reply().frame(&Supported(true)))
             }
-            Answer::OfTheDaemon if header.message_type.has_fds() && !self.passes_descriptors => {
+            Answer::OfTheDaemon if frame.brings_descriptors() && !self.passes_descriptors => {
                 let error = "file descriptors cannot be passed over this connection";
                 Some(header.refusal().frame(&RemoteError::rpc(error)))
             }
@@ -107,7 +107,7 @@ impl RpcInspector {
         if let Some(verdict) = frame.answer_ping(Side::Server, out) {
             return Ok(verdict);
         }
-        let verdict = if header.message_type.has_fds() && !self.passes_descriptors {
+        let verdict = if frame.brings_descriptors() && !self.passes_descriptors {
             let verdict = frame.swallow(true)?;
             if !matches!(verdict, Verdict::Want(_)) {
                 let error = RemoteError::rpc(
@@ -134,6 +134,7 @@ impl RpcInspector {
 /// What is there of a frame.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
+    from: Side,
     bytes: &'a [u8],
     head: FrameHead,
 }
@@ -154,13 +155,23 @@ fn is_call(header: Header) -> bool {
 }
 
 impl Seen<'_> {
+    /// Whether its receiver takes the bytes behind it for those of descriptors: a daemon behind calls
+    /// only, a client behind answers only. For whoever is of another opinion here, these bytes would
+    /// hide frames from the proxy.
+    fn brings_descriptors(&self) -> bool {
+        let expected = match self.from {
+            Side::Client => MessageType::CALL_WITH_FDS,
+            Side::Server => MessageType::REPLY_WITH_FDS,
+        };
+        self.head.header.message_type == expected
+    }
+
     /// How many descriptors come with it; `None` while that is not known.
     fn descriptors(&self) -> Result<Option<u8>, Fault> {
-        let needed = if self.head.header.message_type.has_fds() {
-            FrameHead::SIZE_WITH_FDS.min(self.head.len as usize)
-        } else {
-            FrameHead::SIZE
-        };
+        if !self.brings_descriptors() {
+            return Ok(Some(0));
+        }
+        let needed = FrameHead::SIZE_WITH_FDS.min(self.head.len as usize);
         if self.bytes.len() < needed {
             return Ok(None);
         }
@@ -266,6 +277,7 @@ impl Inspector for RpcInspector {
             return Verdict::End(error.into());
         }
         let frame = Seen {
+            from: side,
             // What is behind a short frame is not its own.
             bytes: &head[..head.len().min(found.len as usize)],
             head: found,

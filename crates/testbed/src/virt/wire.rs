@@ -155,13 +155,22 @@ impl VirtWire {
     /// # Errors
     /// When the peer is gone or takes nothing.
     pub fn send_fd(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
+        self.send_with_fd(0, fd)
+    }
+
+    /// Sends a descriptor with any byte.
+    ///
+    /// # Errors
+    /// When the peer is gone or takes nothing.
+    pub fn send_with_fd(&mut self, byte: u8, fd: BorrowedFd<'_>) -> Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let fds = [fd];
         if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
             bail!("there is no space for a descriptor");
         }
-        let byte = [IoSlice::new(&[0])];
+        let byte = [byte];
+        let byte = [IoSlice::new(&byte)];
         sendmsg(
             self.socket.as_fd(),
             &byte,

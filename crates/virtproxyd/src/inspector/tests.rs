@@ -200,6 +200,17 @@ fn descriptors_pass_with_their_frame_on_unix_sockets() {
 }
 
 #[test]
+fn only_what_a_daemon_takes_descriptors_from_has_some() {
+    let mut bench = Bench::new(5, true);
+    let answer = with_fds(MessageType::REPLY_WITH_FDS, 28);
+    assert_eq!(bench.see(Side::Client, &answer), Verdict::Pass(32));
+    let call = with_fds(MessageType::CALL_WITH_FDS, 28);
+    assert_eq!(bench.see(Side::Server, &call), Verdict::Pass(32));
+    let mut bench = Bench::new(5, false);
+    assert_eq!(bench.see(Side::Client, &answer), Verdict::Pass(32));
+}
+
+#[test]
 fn descriptors_over_tcp_are_an_error_and_not_the_end() {
     let mut bench = Bench::new(5, false);
     let call = with_fds(MessageType::CALL_WITH_FDS, 1);
