@@ -30,7 +30,7 @@ pub(crate) struct About {
     pub(crate) transport: Transport,
     pub(crate) connected: SystemTime,
     pub(crate) read_only: bool,
-    /// Its address as text (`127.0.0.1;1234`, as libvirt writes it), where it has one.
+    /// Its address as text (`127.0.0.1:1234`, as libvirt shows it), where it has one.
     pub(crate) address: Option<String>,
     /// As far as it is known by now.
     pub(crate) identity: Identity,

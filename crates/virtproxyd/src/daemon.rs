@@ -28,7 +28,7 @@ use crate::orders::Orders;
 use crate::paths::Mode;
 use crate::session::{Live, RpcRelay, Shared, on_end};
 use crate::source::Source;
-use crate::who::{UnixPeer, address};
+use crate::who::{UnixPeer, shown_address};
 
 /// How long sessions may go on once the daemon was told to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -411,7 +411,7 @@ async fn accept_administrators(listener: Listener, administered: Arc<Administere
                 transport: Transport::Unix,
                 connected: SystemTime::now(),
                 read_only: false,
-                address: address(peer),
+                address: shown_address(peer),
                 identity,
                 authenticated: true,
             };

@@ -21,7 +21,7 @@ use crate::conversation::{ACCESS, Conversation, Goodbye, Ready};
 use crate::doors::Door;
 use crate::drivers::Drivers;
 use crate::inspector::{Fault, RpcInspector};
-use crate::who::{Describe, UnixPeer, address};
+use crate::who::{Describe, UnixPeer, address, shown_address};
 
 /// How long a client may take for the handshake of TLS.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
@@ -321,7 +321,7 @@ impl Caller {
             transport: self.door.transport,
             connected: SystemTime::now(),
             read_only: self.door.read_only,
-            address: address(self.peer),
+            address: shown_address(self.peer),
             identity: self.unix.map(UnixPeer::numbers).unwrap_or_default(),
             // Before its handshake, nobody is let in by TLS.
             authenticated: method == Method::None && self.door.transport != Transport::Tls,
