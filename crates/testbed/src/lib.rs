@@ -8,7 +8,7 @@
 //!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
 //!   a server whose behaviour is a closure over such a wire. [`VirtWire`] speaks libvirt's RPC.
-//! - [`SaslUsers`] are known to libsasl2.
+//! - [`SaslUsers`] are known to libsasl2, and a [`Polkit`] of the test decides about other users.
 //! - [`Authority`] issues certificates that only the test trusts.
 //! - [`packages`] knows which Debian packages all this needs.
 //! - [`eventually`] waits for a condition.
@@ -39,6 +39,7 @@ mod network;
 pub mod packages;
 mod pmcd;
 mod pmproxy;
+mod polkit;
 mod ports;
 mod process;
 mod sasl;
@@ -54,6 +55,7 @@ pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use network::own_network;
 pub use pmcd::{Pmcd, PmcdBuilder};
 pub use pmproxy::{Pmproxy, PmproxyBuilder};
+pub use polkit::Polkit;
 pub use ports::free_port;
 pub use process::{Process, clean_command};
 pub use sasl::SaslUsers;

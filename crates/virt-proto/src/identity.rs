@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn each_thing_known_is_one_parameter() {
-        let text = || Some("x".to_owned());
+        let text = || Some(Arc::from("x"));
         let identity = Identity {
             user_name: text(),
             unix_user_id: Some(1),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::stream::{Peer, Stream};
@@ -102,7 +103,18 @@ pub(crate) fn start_of(pid: i32) -> Option<u64> {
     behind_name.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The address of a TCP client as libvirt writes it.
+/// The address of a TCP client as libvirt shows it to administrators.
+pub(crate) fn shown_address(peer: Peer) -> Option<String> {
+    match peer {
+        Peer::Tcp(address) => {
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            Some(address.to_string())
+        }
+        Peer::Unix { .. } => None,
+    }
+}
+
+/// The address of a TCP client as libvirt writes it for SASL.
 pub(crate) fn address(peer: Peer) -> Option<String> {
     match peer {
         Peer::Tcp(address) => Some(format!(
@@ -163,5 +175,12 @@ mod tests {
         assert_eq!(address(peer("127.0.0.1:99")).unwrap(), "127.0.0.1;99");
         assert_eq!(address(peer("[::1]:99")).unwrap(), "::1;99");
         assert_eq!(address(peer("[::ffff:10.0.0.1]:7")).unwrap(), "10.0.0.1;7");
+        for (text, shown) in [
+            ("127.0.0.1:99", "127.0.0.1:99"),
+            ("[::1]:99", "[::1]:99"),
+            ("[::ffff:10.0.0.1]:7", "10.0.0.1:7"),
+        ] {
+            assert_eq!(shown_address(peer(text)).unwrap(), shown);
+        }
     }
 }

@@ -7,7 +7,7 @@ use virt_proto::admin::{self, ServerName, param};
 use virt_proto::{TypedParam, TypedValue};
 
 use crate::clients::{About, Transport};
-use crate::who::address;
+use crate::who::shown_address;
 
 /// A client as others name it.
 pub(super) fn reference(server: &str, id: u64, about: &About) -> admin::Client {
@@ -52,7 +52,7 @@ pub(super) fn params(about: &About) -> Vec<TypedParam> {
         ]);
     } else {
         all.extend([
-            string(param::SOCKET_ADDR, address(about.peer)),
+            string(param::SOCKET_ADDR, shown_address(about.peer)),
             text(
                 param::X509_DISTINGUISHED_NAME,
                 &identity.x509_distinguished_name,

@@ -1,6 +1,6 @@
-//! polkit, where it is not there: what it decides is tested beside the code.
+//! polkit: a real one, and none; more of what it decides is tested beside the code.
 
-use testbed::{Libvirtd, Virtproxyd, clean_command, uri_unix, virsh};
+use testbed::{Client, Libvirtd, Polkit, Virtproxyd, clean_command, uri_unix, virsh};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_virtproxyd");
 
@@ -36,4 +36,49 @@ fn without_polkit_root_is_served_and_others_are_refused() {
     let said = String::from_utf8_lossy(&other.stderr);
     assert!(said.contains("polkit cannot be asked"), "{said}");
     proxy.await_log("are D-Bus and polkitd running?").unwrap();
+}
+
+#[test]
+fn polkit_decides_who_may_look_and_who_may_change_things() {
+    let polkit = Polkit::start().unwrap();
+    let libvirtd = Libvirtd::start().unwrap();
+    let proxy = Virtproxyd::builder(PROGRAM)
+        .config(CONFIG)
+        .config("unix_sock_ro_perms = \"0777\"")
+        .env("DBUS_SYSTEM_BUS_ADDRESS", polkit.address())
+        .start()
+        .unwrap();
+    libvirtd.link_as(&proxy.daemons(), "test").unwrap();
+    let writing = uri_unix("test:///default", &proxy.socket());
+    let looking = uri_unix("test:///default", &proxy.socket_ro());
+    let virsh = |user: &str, uri: &str, command: &[&str]| {
+        Client::new("setpriv")
+            .args([&format!("--reuid={user}"), "--clear-groups"])
+            .args(["virsh", "--connect", uri])
+            .args(command)
+            .run()
+            .unwrap()
+    };
+    let list = &["list", "--name"][..];
+    for (user, uri, command, refusal) in [
+        ("root", &writing, list, None),
+        ("daemon", &writing, list, None),
+        ("daemon", &writing, &["destroy", "test"], None),
+        ("daemon", &looking, list, None),
+        ("nobody", &looking, list, None),
+        ("nobody", &looking, &["destroy", "test"], Some("read only")),
+        ("nobody", &writing, list, Some("no polkit agent available")),
+        ("games", &looking, list, Some("access denied by policy")),
+        ("games", &writing, list, Some("access denied by policy")),
+    ] {
+        let ended = virsh(user, uri, command);
+        let well = match refusal {
+            None => ended.status.success(),
+            Some(words) => !ended.status.success() && ended.stderr.contains(words),
+        };
+        assert!(well, "{user}: {ended}");
+    }
+    proxy
+        .await_log("user daemon) opened test:///default")
+        .unwrap();
 }

@@ -7,3 +7,4 @@ mod admin;
 mod crowd;
 mod pki;
 mod tls;
+mod ways;

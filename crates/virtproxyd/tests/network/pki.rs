@@ -66,7 +66,7 @@ impl Pki {
     }
 }
 
-/// A virtproxyd in front of a test driver.
+/// A virtproxyd in front of the test driver and the qemu driver.
 pub(crate) struct Gate {
     pub(crate) proxy: Virtproxyd,
     pub(crate) libvirtd: Libvirtd,
@@ -85,7 +85,9 @@ impl Gate {
             proxy = proxy.env(name, value);
         }
         let proxy = proxy.start()?;
-        libvirtd.link_as(&proxy.daemons(), "test")?;
+        for driver in ["test", "qemu"] {
+            libvirtd.link_as(&proxy.daemons(), driver)?;
+        }
         Ok(Gate { proxy, libvirtd })
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use testbed::{Ending, VirtWire};
 use virt_proto::{
     AuthList, Call, GetUri, Header, MessageType, Open, OpenFlags, Procedure, Program, Serial,
-    SetIdentity, Status, TypedParam, TypedValue, Uri,
+    SetIdentity, Status, TypedParam, TypedValue, Uri, keepalive,
 };
 
 use crate::house::{Door, House, QEMU, TEST};
@@ -215,19 +215,87 @@ fn claim() -> SetIdentity {
 }
 
 #[test]
+fn any_serial_is_legal_before_the_open_too() -> Result<()> {
+    let house = House::open()?;
+    house.same(|door| {
+        let mut wire = door.wire()?;
+        let mut serials = Vec::new();
+        for serial in [0, u32::MAX, u32::MAX, 0] {
+            serials.push(wire.ask(&AuthList::header(Serial(serial)), &[])?.header);
+            let refused = wire.ask(&GetUri::header(Serial(serial)), &[])?;
+            ensure!(refused.header.status == Status::ERROR, "{refused:?}");
+            serials.push(refused.header);
+        }
+        let open = |name: &str, serial| {
+            let name = Some(name.to_owned());
+            let flags = OpenFlags::default();
+            Open { name, flags }.frame(Serial(serial))
+        };
+        // What the proxy asks the daemon meanwhile has serials of its own.
+        for (name, serial) in [("test:///nosuch", 0), ("test:///nosuch", 2), (TEST, 1)] {
+            wire.send(&open(name, serial))?;
+            serials.push(wire.receive()?.header);
+        }
+        serials.push(wire.ask(&GetUri::header(Serial(1)), &[])?.header);
+        Ok(serials)
+    })?;
+    house.is_in_order()
+}
+
+#[test]
+fn pings_are_answered_before_and_after_the_open() -> Result<()> {
+    let house = House::open()?;
+    let ping = keepalive::header(keepalive::PING).frame(&());
+    let answers = house.same(|door| {
+        let mut wire = door.wire()?;
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            wire.send(&ping)?;
+            answers.push(wire.receive()?.bytes());
+        }
+        wire.open(TEST, OpenFlags::default())?;
+        for _ in 0..3 {
+            wire.send(&ping)?;
+            answers.push(wire.receive()?.bytes());
+        }
+        ensure!(wire.call(&GetUri)?.is_ok(), "the connection is dead");
+        Ok(answers)
+    })?;
+    ensure!(
+        answers[0] == keepalive::header(keepalive::PONG).frame(&()),
+        "{answers:?}"
+    );
+    house.is_in_order()
+}
+
+#[test]
 fn no_client_may_claim_an_identity() -> Result<()> {
     let house = House::open()?;
-    ensure!(
-        opened(&house.direct())?.call(&claim())? == Ok(()),
-        "libvirtd takes none"
-    );
-    let mut wire = opened(&house.proxied())?;
-    ensure!(wire.call(&claim())?.is_err(), "an identity was claimed");
-    ensure!(
-        wire.call(&GetUri)? == Ok(Uri(TEST.into())),
-        "the connection is dead"
-    );
-    Ok(())
+    let root = claim();
+    // libvirtd would believe it.
+    let believed = opened(&house.direct())?.call(&root)?;
+    ensure!(believed.is_ok(), "{believed:?}");
+    let door = house.proxied();
+    for socket in [&door.socket, &door.socket_ro] {
+        let mut wire = VirtWire::unix(socket)?;
+        ensure!(wire.call(&root)?.is_err(), "claimed before the open");
+        wire.open(TEST, OpenFlags::default())?;
+        let error = wire.call(&root)?.err().context("claimed")?;
+        let text = error.message.unwrap_or_default();
+        ensure!(
+            text.contains("virtproxyd"),
+            "answered by the daemon: {text}"
+        );
+        // One whose arguments make no sense is not the daemon's to look at either.
+        let header = SetIdentity::header(Serial(0));
+        let refused = wire.ask(&header, &[0xff; 20])?.outcome::<()>()?;
+        ensure!(refused.is_err(), "claimed with nonsense");
+        ensure!(
+            wire.call(&GetUri)? == Ok(Uri(TEST.into())),
+            "the connection is dead"
+        );
+    }
+    house.is_in_order()
 }
 
 /// libvirtd takes the bytes behind a client's "answer" for the next frame, whatever number of

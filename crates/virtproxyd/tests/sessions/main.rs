@@ -5,6 +5,7 @@
 
 mod clients;
 mod crowd;
+mod daemons;
 mod endings;
 mod frames;
 mod guests;

@@ -3,10 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use testbed::{Libvirtd, VirtWire};
 use virt_proto::{
-    AuthList, Call, Feature, GetUri, Open, OpenFlags, RemoteError, Supported, SupportsFeature, Uri,
+    AuthList, Call, ErrorNumber, Feature, GetUri, Header, Open, OpenFlags, Payload, Procedure,
+    Program, RemoteError, Serial, Supported, SupportsFeature, Uri,
 };
 
 use crate::house::{Door, House, QEMU, TEST, virtproxyd};
+
+/// Defines a guest by its XML.
+const DOMAIN_DEFINE_XML: Procedure = Procedure(11);
 
 /// What a call carries when it is answered, or the text of its error.
 fn outcome<C: Call>(wire: &mut VirtWire, call: &C) -> Result<Result<C::Reply, Option<String>>> {
@@ -176,5 +180,41 @@ fn a_daemon_that_left_its_socket_behind_is_told_at_once() -> Result<()> {
         text.contains("virttestd-sock") && text.contains("refused"),
         "{text}"
     );
+    Ok(())
+}
+
+#[test]
+fn rules_are_about_what_is_opened_whatever_was_asked_for() -> Result<()> {
+    let rules = "uri_access = [ \"allow read-only to qemu:///system\", \"deny from any\" ]";
+    let proxy = virtproxyd().config(rules).start()?;
+    let libvirtd = Libvirtd::start()?;
+    libvirtd.link_as(&proxy.daemons(), "qemu")?;
+    libvirtd.link_as(&proxy.daemons(), "test")?;
+    let mut wire = VirtWire::unix(&proxy.socket())?;
+    good(wire.call(&AuthList)?)?;
+    for uri in [
+        "test:///default",
+        "TEST:///default",
+        "qemu:///session",
+        "qemu:///system?x=1",
+    ] {
+        let error = wire.call(&open(Some(uri)))?.err().context(uri)?;
+        ensure!(
+            error.number == ErrorNumber::ACCESS_DENIED,
+            "{uri}: {error:?}"
+        );
+    }
+    for name in [None, Some("")] {
+        let mut wire = VirtWire::unix(&proxy.socket())?;
+        good(wire.call(&AuthList)?)?;
+        good(wire.call(&open(name))?)?;
+        ensure!(wire.call(&GetUri)? == Ok(Uri(QEMU.into())), "not open");
+        // It is libvirtd who refuses this to a reader.
+        let header = Header::call(Program::REMOTE, DOMAIN_DEFINE_XML, Serial(4));
+        let refused = wire.ask(&header, &Uri("<domain/>".into()).encode())?;
+        let error = refused.outcome::<()>()?.err().context("defined")?;
+        let text = error.message.unwrap_or_default();
+        ensure!(text.contains("read only"), "{text}");
+    }
     Ok(())
 }

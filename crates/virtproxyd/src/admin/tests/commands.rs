@@ -154,7 +154,7 @@ fn a_client_of_the_network_is_described() {
     assert_eq!(value(&shown, "transport"), "tls");
     assert_eq!(value(&shown, "readonly"), "yes");
     assert_eq!(value(&shown, "sasl_user_name"), "fred");
-    assert_eq!(value(&shown, "sock_addr"), "127.0.0.1;4242");
+    assert_eq!(value(&shown, "sock_addr"), "127.0.0.1:4242");
     assert_eq!(value(&shown, "tls_x509_dname"), TLS_DNAME);
     assert!(!shown.contains("unix_"), "{shown}");
 }

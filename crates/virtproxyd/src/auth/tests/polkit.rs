@@ -1,65 +1,13 @@
 //! polkit: a real one with rules of its own, on a bus of its own. It takes root to start it.
 
-use std::fs::{Permissions, set_permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 use nix::unistd::User;
-use testbed::{Client, PATIENCE, Process, Running, Scratch, clean_command, eventually, packages};
+use testbed::{Client, PATIENCE, Polkit, Process, Running, clean_command, eventually, packages};
 use virt_proto::{AuthPolkit, ErrorDomain, PolkitReply};
 
 use super::*;
 use crate::who::{self, UnixPeer};
-
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>unix:path=SOCKET</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/>
-    <allow own="*"/>
-    <allow send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="signal"/>
-    <allow receive_requested_reply="true"/>
-  </policy>
-</busconfig>
-"#;
-
-/// libvirt's actions with its defaults.
-const ACTIONS: &str = r#"<!DOCTYPE policyconfig PUBLIC
- "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/PolicyKit/1.0/policyconfig.dtd">
-<policyconfig>
-  <action id="org.libvirt.unix.monitor">
-    <description>Look</description>
-    <message>Look?</message>
-    <defaults>
-      <allow_any>yes</allow_any>
-      <allow_inactive>yes</allow_inactive>
-      <allow_active>yes</allow_active>
-    </defaults>
-  </action>
-  <action id="org.libvirt.unix.manage">
-    <description>Change</description>
-    <message>Change?</message>
-    <defaults>
-      <allow_any>auth_admin</allow_any>
-      <allow_inactive>auth_admin</allow_inactive>
-      <allow_active>auth_admin</allow_active>
-    </defaults>
-  </action>
-</policyconfig>
-"#;
-
-const RULES: &str = r#"polkit.addRule(function(action, subject) {
-    if (subject.user == "daemon") return polkit.Result.YES;
-    if (subject.user == "games") return polkit.Result.NO;
-});
-"#;
 
 /// Someone who is asked on behalf of a process, and gives up at once or never answers.
 const AGENT: &str = r"
@@ -97,74 +45,15 @@ GLib.MainLoop().run()
 ";
 
 /// A bus with polkit.
-struct Bed {
-    scratch: Scratch,
-    address: String,
-    _bus: Process,
-    polkit: Option<Running>,
-}
+struct Bed(Polkit);
 
 impl Bed {
     fn new() -> Bed {
-        let mut bed = Bed::without_polkit();
-        packages::require("polkitd").unwrap();
-        let folder = |name, file, content| {
-            let folder = bed.scratch.folder(name).unwrap();
-            set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-            let file = bed
-                .scratch
-                .write(format!("{name}/{file}"), content)
-                .unwrap();
-            set_permissions(file, Permissions::from_mode(0o644)).unwrap();
-            folder.display().to_string()
-        };
-        let actions = folder("actions", "org.libvirt.unix.policy", ACTIONS);
-        let rules = folder("rules", "10-test.rules", RULES);
-        let nothing = folder("nothing", "README", "");
-        let script = format!(
-            "mount --make-rprivate / &&
-             mount --bind {actions} /usr/share/polkit-1/actions &&
-             mount --bind {rules} /etc/polkit-1/rules.d &&
-             mount --bind {nothing} /usr/share/polkit-1/rules.d &&
-             exec /usr/lib/polkit-1/polkitd"
-        );
-        let polkit = Client::new("unshare")
-            .args(["-m", "sh", "-c", &script])
-            .env("DBUS_SYSTEM_BUS_ADDRESS", &bed.address)
-            .start()
-            .unwrap();
-        let ready = eventually(PATIENCE, "polkitd to be on the bus", || {
-            polkit.stdout().contains("Acquired the name")
-        });
-        assert!(ready.is_ok(), "{} {}", polkit.stdout(), polkit.stderr());
-        bed.polkit = Some(polkit);
-        bed
-    }
-
-    fn without_polkit() -> Bed {
-        packages::require("dbus").unwrap();
-        let scratch = Scratch::new().unwrap();
-        // polkit's own user has to find the socket.
-        set_permissions(scratch.path(), Permissions::from_mode(0o711)).unwrap();
-        let socket = scratch.join("bus");
-        let config = BUS.replace("SOCKET", &socket.display().to_string());
-        let config = scratch.write("bus.conf", config).unwrap();
-        let mut command = clean_command("dbus-daemon");
-        command
-            .args(["--nofork", "--nopidfile", "--config-file"])
-            .arg(config);
-        let bus = Process::spawn("dbus-daemon", command).unwrap();
-        eventually(PATIENCE, "the bus", || socket.exists()).unwrap();
-        Bed {
-            address: format!("unix:path={}", socket.display()),
-            scratch,
-            _bus: bus,
-            polkit: None,
-        }
+        Bed(Polkit::start().unwrap())
     }
 
     fn client(&self, process: &Subprocess, read_only: bool) -> Authentication {
-        client(&self.address, process.peer, read_only)
+        client(self.0.address(), process.peer, read_only)
     }
 
     /// Somebody to be asked about a process.
@@ -172,13 +61,13 @@ impl Bed {
         for package in ["python3-dbus", "python3-gi"] {
             packages::require(package).unwrap();
         }
-        let script = self.scratch.write("agent.py", AGENT).unwrap();
+        let script = self.0.scratch().write("agent.py", AGENT).unwrap();
         let known = process.peer.process.unwrap();
         let (pid, started) = (known.pid.to_string(), known.started.to_string());
         let agent = Client::new("/usr/bin/python3")
             .args([
                 script.to_str().unwrap(),
-                &self.address,
+                self.0.address(),
                 &pid,
                 &started,
                 manner,
@@ -309,7 +198,7 @@ async fn a_process_that_has_ended_or_is_another_by_now_is_refused() {
     let mut process = Subprocess::of("daemon");
     let mut other = process.peer;
     other.process.as_mut().unwrap().started += 1;
-    let mut auth = client(&bed.address, other, true);
+    let mut auth = client(bed.0.address(), other, true);
     assert!(call(&mut auth, &AuthPolkit).await.is_err());
     assert!(!auth.is_done());
     process.process.kill();
@@ -320,10 +209,10 @@ async fn a_process_that_has_ended_or_is_another_by_now_is_refused() {
 
 #[tokio::test]
 async fn without_polkit_or_without_a_bus_nobody_is_let_in() {
-    let bed = Bed::without_polkit();
+    let bus = Polkit::missing().unwrap();
     let process = Subprocess::of("daemon");
-    let nowhere = format!("unix:path={}", bed.scratch.join("nowhere").display());
-    for address in [&bed.address, &nowhere, "nonsense"] {
+    let nowhere = format!("unix:path={}", bus.scratch().join("nowhere").display());
+    for address in [bus.address(), &nowhere, "nonsense"] {
         let mut auth = client(address, process.peer, true);
         let error = call(&mut auth, &AuthPolkit).await.unwrap_err();
         assert_eq!(error.number, ErrorNumber::AUTH_FAILED);

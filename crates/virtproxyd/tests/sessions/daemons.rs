@@ -1,0 +1,235 @@
+//! Daemons that no Debian package has: old ones, and such that do not behave. Each is a few lines
+//! that play its part; what real ones do is in the other files.
+
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use testbed::{VirtFrame, VirtWire, Virtproxyd};
+use virt_proto::{
+    AuthList, AuthType, AuthTypes, ErrorDomain, ErrorNumber, GetUri, MessageType, Open, OpenFlags,
+    Payload, PolkitReply, Procedure, RemoteError, SetIdentity, TypedValue, Uri, keepalive,
+};
+
+use crate::house::virtproxyd;
+
+/// What a daemon does with a call; `false` ends the connection.
+type Part = fn(&mut VirtWire, &VirtFrame) -> Result<bool>;
+
+/// Starts virtproxyd with a daemon for `odd:///x` behind it; gives the calls that the daemon gets.
+fn behind(part: Part) -> Result<(Virtproxyd, Receiver<VirtFrame>)> {
+    let proxy = virtproxyd().start()?;
+    let listener = UnixListener::bind(proxy.daemons().join("virtoddd-sock"))?;
+    let (sender, calls) = channel();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let sender = sender.clone();
+            let _ = client
+                .map_err(Into::into)
+                .and_then(|client| play(client, part, |call| sender.send(call).is_ok()));
+        }
+    });
+    Ok((proxy, calls))
+}
+
+fn play(client: UnixStream, part: Part, note: impl Fn(VirtFrame) -> bool) -> Result<()> {
+    let mut wire = VirtWire::new(client)?;
+    loop {
+        let call = wire.receive()?;
+        let goes_on = part(&mut wire, &call)?;
+        if !note(call) || !goes_on {
+            return Ok(());
+        }
+    }
+}
+
+fn reply(wire: &mut VirtWire, call: &VirtFrame, payload: &impl Payload) -> Result<bool> {
+    wire.send(&call.header.reply().frame(payload))?;
+    Ok(true)
+}
+
+fn refuse(wire: &mut VirtWire, call: &VirtFrame, number: ErrorNumber) -> Result<bool> {
+    let error = RemoteError::new(number, ErrorDomain::REMOTE, "not by this daemon");
+    wire.send(&call.header.refusal().frame(&error))?;
+    Ok(true)
+}
+
+/// A daemon that does what it is told.
+fn good(wire: &mut VirtWire, call: &VirtFrame) -> Result<bool> {
+    match call.header.procedure {
+        Procedure::AUTH_LIST => reply(wire, call, &AuthTypes(vec![AuthType::NONE])),
+        Procedure::CONNECT_GET_URI => reply(wire, call, &Uri("odd:///x".into())),
+        _ => reply(wire, call, &()),
+    }
+}
+
+/// Opens `odd:///x` as a client: the refusal's text, if it is refused.
+fn open(proxy: &Virtproxyd) -> Result<Option<String>> {
+    let mut wire = VirtWire::unix(&proxy.socket())?;
+    wire.call(&AuthList)?.ok().context("no list")?;
+    let open = Open {
+        name: Some("odd:///x".into()),
+        flags: OpenFlags::NO_ALIASES,
+    };
+    if let Err(error) = wire.call(&open)? {
+        // The client may try again, and is still there.
+        ensure!(wire.call(&open)?.is_err(), "it was opened the second time");
+        return Ok(Some(error.message.unwrap_or_default()));
+    }
+    let uri = wire.call(&GetUri)?;
+    ensure!(uri == Ok(Uri("odd:///x".into())), "{uri:?}");
+    Ok(None)
+}
+
+#[test]
+fn a_daemon_hears_the_clients_flags_and_identity_before_any_call_of_its() -> Result<()> {
+    let (proxy, calls) = behind(good)?;
+    ensure!(open(&proxy)?.is_none(), "refused");
+    let calls: Vec<_> = calls.iter().take(4).collect();
+    let procedures: Vec<_> = calls.iter().map(|call| call.header.procedure).collect();
+    let expected = [
+        Procedure::AUTH_LIST,
+        Procedure::CONNECT_OPEN,
+        Procedure::CONNECT_SET_IDENTITY,
+        Procedure::CONNECT_GET_URI,
+    ];
+    ensure!(procedures == expected, "{procedures:?}");
+    let opened = Open::decode(&calls[1].payload)?;
+    ensure!(opened.flags == OpenFlags::NO_ALIASES, "{opened:?}");
+    let told = SetIdentity::decode(&calls[2].payload)?.params;
+    let pid = TypedValue::Llong(std::process::id().into());
+    for (name, value) in [
+        ("user-name", TypedValue::String("root".into())),
+        ("unix-user-id", TypedValue::Ullong(0)),
+        ("process-id", pid),
+    ] {
+        let found = told.iter().find(|param| param.field == name);
+        ensure!(found.is_some_and(|param| param.value == value), "{told:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_cannot_be_told_who_a_client_is_serves_it_and_the_log_tells() -> Result<()> {
+    for number in [ErrorNumber::NO_SUPPORT, ErrorNumber::RPC] {
+        let old: Part = match number {
+            ErrorNumber::RPC => |wire, call| match call.header.procedure {
+                Procedure::CONNECT_SET_IDENTITY => refuse(wire, call, ErrorNumber::RPC),
+                _ => good(wire, call),
+            },
+            _ => |wire, call| match call.header.procedure {
+                Procedure::CONNECT_SET_IDENTITY => refuse(wire, call, ErrorNumber::NO_SUPPORT),
+                _ => good(wire, call),
+            },
+        };
+        let (proxy, _calls) = behind(old)?;
+        ensure!(open(&proxy)?.is_none(), "refused");
+        proxy.await_log("cannot be told who a client is")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_daemon_may_ping_and_ask_for_polkit() -> Result<()> {
+    let (proxy, calls) = behind(|wire, call| {
+        wire.send(&keepalive::header(keepalive::PING).frame(&()))?;
+        let pong = wire.receive()?.header;
+        ensure!(
+            keepalive::procedure(pong) == Some(keepalive::PONG),
+            "{pong:?}"
+        );
+        match call.header.procedure {
+            Procedure::AUTH_LIST => reply(wire, call, &AuthTypes(vec![AuthType::POLKIT])),
+            Procedure::AUTH_POLKIT => reply(wire, call, &PolkitReply { complete: true }),
+            _ => good(wire, call),
+        }
+    })?;
+    ensure!(open(&proxy)?.is_none(), "refused");
+    let calls = calls.iter().map(|call| call.header.procedure);
+    let second = calls.into_iter().nth(1);
+    ensure!(second == Some(Procedure::AUTH_POLKIT), "{second:?}");
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_does_not_behave_is_told_of_at_once() -> Result<()> {
+    let table: [(Part, &str); 7] = [
+        (|_, _| Ok(false), "closed the connection"),
+        (
+            |wire, _| {
+                wire.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    .map(|()| false)
+            },
+            "broke the protocol",
+        ),
+        (
+            |wire, call| reply(wire, call, &AuthTypes(vec![AuthType::SASL])),
+            "authenticate itself",
+        ),
+        (
+            |wire, call| {
+                let frame = call.header.reply().frame_around(&[0xff; 12]);
+                wire.send(&frame).map(|()| true)
+            },
+            "sent a broken answer",
+        ),
+        (
+            |wire, call| {
+                let frame = call.header.refusal().frame_around(&[0xff; 12]);
+                wire.send(&frame).map(|()| true)
+            },
+            "sent a broken error",
+        ),
+        (
+            |wire, call| match call.header.procedure {
+                Procedure::CONNECT_OPEN => refuse(wire, call, ErrorNumber::RPC),
+                _ => good(wire, call),
+            },
+            "not by this daemon",
+        ),
+        // Whoever is not known must not pass for somebody else.
+        (
+            |wire, call| match call.header.procedure {
+                Procedure::CONNECT_SET_IDENTITY => refuse(wire, call, ErrorNumber::ACCESS_DENIED),
+                _ => good(wire, call),
+            },
+            "not by this daemon",
+        ),
+    ];
+    for (part, reason) in table {
+        let (proxy, _calls) = behind(part)?;
+        let text = open(&proxy)?.with_context(|| format!("{reason}: opened"))?;
+        ensure!(text.contains(reason), "{reason}: {text}");
+        proxy.await_log(reason)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_that_leaves_before_its_daemon_has_answered_leaves_nothing() -> Result<()> {
+    let (proxy, calls) = behind(|wire, call| match call.header.message_type {
+        MessageType::CALL => wire.receive().map(|_| true),
+        _ => Ok(true),
+    })?;
+    let before = proxy.descriptors()?;
+    let mut wire = VirtWire::unix(&proxy.socket())?;
+    wire.call(&AuthList)?.ok().context("no list")?;
+    let open = Open {
+        name: Some("odd:///x".into()),
+        flags: OpenFlags::default(),
+    };
+    wire.send(&virt_proto::Call::frame(&open, virt_proto::Serial(9)))?;
+    proxy.await_descriptors(before + 2)?;
+    // Its pings are answered while it waits.
+    wire.send(&keepalive::header(keepalive::PING).frame(&()))?;
+    let pong = wire.receive()?.header;
+    ensure!(
+        keepalive::procedure(pong) == Some(keepalive::PONG),
+        "{pong:?}"
+    );
+    drop(wire);
+    proxy.await_descriptors(before)?;
+    drop(calls);
+    Ok(())
+}
