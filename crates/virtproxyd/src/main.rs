@@ -24,6 +24,7 @@ mod orders;
 mod papers;
 mod paths;
 mod session;
+mod shared_text;
 mod source;
 mod upstream;
 mod who;

@@ -21,6 +21,7 @@ use crate::conversation::{ACCESS, Conversation, Goodbye, Ready};
 use crate::doors::Door;
 use crate::drivers::Drivers;
 use crate::inspector::{Fault, RpcInspector};
+use crate::shared_text::shared;
 use crate::who::{Describe, UnixPeer, address};
 
 /// How long a client may take for the handshake of TLS.
@@ -33,7 +34,7 @@ pub(crate) type RpcRelay = Relay<RpcInspector, Ticket>;
 #[derive(Debug)]
 pub(crate) struct Ticket {
     presence: Presence,
-    uri: Box<str>,
+    uri: Arc<str>,
 }
 
 impl Ticket {
@@ -225,7 +226,7 @@ impl Shared {
             inspector,
             tag: Ticket {
                 presence,
-                uri: ready.uri.into(),
+                uri: shared(&ready.uri),
             },
         };
         if relay.hand_over(handover).is_err() {

@@ -1,16 +1,15 @@
 //! Who a client is, as far as the system tells it: the process at the other end of a unix socket.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::stream::{Peer, Stream};
 use nix::unistd::{Gid, Group, Uid, User};
 use virt_proto::Identity;
 
 use crate::clients::About;
+use crate::shared_text::shared;
 
 /// The process at the other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,31 +67,11 @@ impl UnixPeer {
         let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
         let group = Group::from_gid(Gid::from_raw(self.gid)).ok().flatten();
         Identity {
-            user_name: user.map(|user| shared(user.name)),
-            group_name: group.map(|group| shared(group.name)),
+            user_name: user.map(|user| shared(&user.name)),
+            group_name: group.map(|group| shared(&group.name)),
             ..self.numbers()
         }
     }
-}
-
-/// Names that are known are kept once, however many clients have them.
-static NAMES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
-
-/// As many names are kept before those go that nobody has.
-const NAMES_KEPT: usize = 64;
-
-fn shared(name: String) -> Arc<str> {
-    // Nothing that panics is done while it is held.
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name.as_str()) {
-        return Arc::clone(known);
-    }
-    if names.len() >= NAMES_KEPT {
-        names.retain(|name| Arc::strong_count(name) > 1);
-    }
-    let name: Arc<str> = name.into();
-    names.insert(Arc::clone(&name));
-    name
 }
 
 /// When a process started: field 22 of its `stat`, behind the name, which may hold anything.

@@ -10,7 +10,7 @@ use super::{End, Outbox, Side};
 pub(crate) struct Frames {
     position: Position,
     /// The start of a head that has not come whole, kept back from the receiver.
-    held: [u8; MAX_HEAD],
+    held: Option<Box<[u8; MAX_HEAD]>>,
     held_len: u8,
     /// How many bytes of the head the inspector asked for.
     wanted: u8,
@@ -77,7 +77,7 @@ impl Frames {
     pub(crate) fn new() -> Frames {
         Frames {
             position: Position::Head,
-            held: [0; MAX_HEAD],
+            held: None,
             held_len: 0,
             wanted: 0,
             descriptors: 0,
@@ -87,15 +87,22 @@ impl Frames {
 
     /// Puts the bytes that were held at the start of `buffer`, to be continued with new ones.
     pub(crate) fn restore(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(held) = self.held.take() else {
+            return 0;
+        };
         let len = usize::from(self.held_len);
-        buffer[..len].copy_from_slice(&self.held[..len]);
-        self.held_len = 0;
+        buffer[..len].copy_from_slice(&held[..len]);
         len
     }
 
-    /// Keeps the start of a head until the rest has come.
+    /// Keeps the start of a head until the rest has come. This is rare, and most sessions are idle
+    /// most of the time, so that they have no place for it.
     pub(crate) fn hold(&mut self, bytes: &[u8]) {
-        self.held[..bytes.len()].copy_from_slice(bytes);
+        if bytes.is_empty() {
+            return;
+        }
+        let held = self.held.get_or_insert_with(Box::default);
+        held[..bytes.len()].copy_from_slice(bytes);
         self.held_len = u8::try_from(bytes.len()).unwrap_or(0);
     }
 

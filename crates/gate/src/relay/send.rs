@@ -18,7 +18,7 @@ use super::{End, Side};
 #[derive(Debug)]
 pub(super) enum Parked {
     Nothing,
-    Bytes(ParkedBytes),
+    Bytes(Box<ParkedBytes>),
     Piped(Box<Pipe>),
 }
 
@@ -98,11 +98,11 @@ impl Lane {
             Parked::Bytes(parked) => parked.bytes.extend_from_slice(rest),
             // Nothing is spliced to a receiver for whom anything else could be parked.
             Parked::Nothing | Parked::Piped(_) => {
-                self.parked = Parked::Bytes(ParkedBytes {
+                self.parked = Parked::Bytes(Box::new(ParkedBytes {
                     bytes: rest.to_vec(),
                     sent: 0,
                     descriptor: None,
-                });
+                }));
             }
         }
     }

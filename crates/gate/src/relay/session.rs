@@ -412,6 +412,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         let size = size_of::<Session<Blind, ()>>();
-        assert!(size <= 400, "{size} bytes");
+        assert!(size <= 304, "{size} bytes");
     }
 }
