@@ -107,28 +107,43 @@ impl Admission {
     }
 }
 
-/// Raises the soft limit on descriptors to the hard one and gives it; `None` is no limit.
-pub fn raise_descriptor_limit() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    }
+/// How many descriptors the process may have open, and so how many clients there can be.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors {
+    /// `None` is no limit.
+    limit: Option<u64>,
 }
 
-/// How many of `wanted` clients fit into a limit on descriptors; at least one.
-pub fn clients_that_fit(wanted: usize, descriptors: Option<u64>) -> usize {
-    let Some(descriptors) = descriptors else {
-        return wanted;
-    };
-    let fit = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT;
-    wanted
-        .min(usize::try_from(fit).unwrap_or(usize::MAX))
-        .max(1)
+impl Descriptors {
+    /// Raises the soft limit to the hard one.
+    pub fn raise_limit() -> Descriptors {
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        let limit = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit.maximum,
+            Err(_) => limit.current,
+        };
+        Descriptors { limit }
+    }
+
+    /// As many clients as are `wanted`, unless the descriptors do not suffice, which the log then
+    /// says; at least one.
+    pub fn clients(self, wanted: usize) -> usize {
+        let Some(limit) = self.limit else {
+            return wanted;
+        };
+        let fit = limit.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT;
+        let fit = usize::try_from(fit).unwrap_or(usize::MAX).max(1);
+        if fit < wanted {
+            tracing::info!(
+                "at most {fit} clients instead of {wanted}: there may be {limit} descriptors"
+            );
+        }
+        fit.min(wanted)
+    }
 }
 
 /// Takes connections for as long as it is polled, and gives each to `serve` with its place.
@@ -217,12 +232,10 @@ mod tests {
 
     #[test]
     fn clients_never_outnumber_the_descriptors() {
-        assert_eq!(clients_that_fit(10_000, None), 10_000);
-        assert_eq!(clients_that_fit(10_000, Some(1 << 20)), 10_000);
-        assert_eq!(
-            clients_that_fit(10_000, Some(RESERVED_DESCRIPTORS + 200)),
-            100
-        );
-        assert_eq!(clients_that_fit(10_000, Some(16)), 1);
+        let fit = |wanted, limit| Descriptors { limit }.clients(wanted);
+        assert_eq!(fit(10_000, None), 10_000);
+        assert_eq!(fit(10_000, Some(1 << 20)), 10_000);
+        assert_eq!(fit(10_000, Some(RESERVED_DESCRIPTORS + 200)), 100);
+        assert_eq!(fit(10_000, Some(16)), 1);
     }
 }

@@ -14,14 +14,14 @@ use gate::lifecycle::{
     Account, Log, PidFile, Signal, Signals, Starter, State, date, hold_signals, install_log,
     take_sockets, tell_manager,
 };
-use gate::limits::{Admission, accept, clients_that_fit, raise_descriptor_limit};
+use gate::limits::{Admission, Descriptors, accept};
 use gate::listen::{Address, Bound, Listener};
 use gate::telemetry::{self, Site};
 use gate::throttle::Throttle;
 use pcp_proto::PDU_VERSION;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::counters::{Counters, Numbers, Reading};
@@ -69,7 +69,7 @@ pub(crate) fn open_log(settings: &Settings) -> Arc<Log> {
 /// Runs the daemon until a signal ends it. The starter is released once clients are served.
 pub(crate) fn run(settings: &Settings, log: &Arc<Log>, starter: &mut Starter) -> Result<()> {
     hold_signals().context("cannot hold signals back")?;
-    let descriptors = raise_descriptor_limit();
+    let descriptors = Descriptors::raise_limit();
     let mut ports = open_request_ports(settings)?;
     let admin = AdminDoors::open(settings);
     if settings.mode == Mode::Daemon {
@@ -80,8 +80,7 @@ pub(crate) fn run(settings: &Settings, log: &Arc<Log>, starter: &mut Starter) ->
         account.assume()?;
     }
     introduce(settings, log, &ports);
-    let limit = ClientLimit { descriptors };
-    let daemon = Daemon::start(settings, Arc::clone(log), limit)?;
+    let daemon = Daemon::start(settings, Arc::clone(log), descriptors)?;
     let runtime = runtime().context("cannot start the threads that admit clients")?;
     runtime.block_on(daemon.serve(std::mem::take(&mut ports.open), admin, starter))?;
     // Look-ups that hang in the resolver must not hold up the end.
@@ -213,34 +212,6 @@ fn introduce(settings: &Settings, log: &Log, ports: &RequestPorts) {
     }
 }
 
-/// How many clients there may be.
-#[derive(Clone, Copy, Debug)]
-struct ClientLimit {
-    descriptors: Option<u64>,
-}
-
-impl ClientLimit {
-    /// As many as the configuration wants, unless the descriptors do not suffice.
-    fn of(self, wanted: usize) -> usize {
-        let fit = clients_that_fit(wanted, self.descriptors);
-        if fit < wanted {
-            let descriptors = self.descriptors.unwrap_or_default();
-            tracing::info!(
-                "at most {fit} clients instead of {wanted}: there may be {descriptors} descriptors"
-            );
-        }
-        fit
-    }
-}
-
-/// systemd waits for this with the unit that comes with today's program.
-fn tell(state: State) {
-    if let Err(error) = tell_manager(state) {
-        let error = gate::describe(&error);
-        tracing::warn!("cannot tell the service manager at NOTIFY_SOCKET: {error}");
-    }
-}
-
 /// Waits until the time is over; without one, for ever.
 async fn over(time: Option<Duration>) {
     match time {
@@ -255,11 +226,15 @@ struct Daemon<'a> {
     shared: Arc<Shared>,
     relay: Arc<PcpRelay>,
     admission: Admission,
-    limit: ClientLimit,
+    descriptors: Descriptors,
 }
 
 impl<'a> Daemon<'a> {
-    fn start(settings: &'a Settings, log: Arc<Log>, limit: ClientLimit) -> Result<Daemon<'a>> {
+    fn start(
+        settings: &'a Settings,
+        log: Arc<Log>,
+        descriptors: Descriptors,
+    ) -> Result<Daemon<'a>> {
         let shared = Arc::new(Shared {
             counters: Counters::default(),
             guests: Guests::default(),
@@ -275,14 +250,14 @@ impl<'a> Daemon<'a> {
         });
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let relay = PcpRelay::start(cores, on_end(&shared)).context("cannot start the relay")?;
-        let admission = Admission::new(limit.of(settings.config.max_clients));
+        let admission = Admission::new(descriptors.clients(settings.config.max_clients));
         Ok(Daemon {
             settings,
             log,
             shared,
             relay: Arc::new(relay),
             admission,
-            limit,
+            descriptors,
         })
     }
 
@@ -316,18 +291,18 @@ impl<'a> Daemon<'a> {
         starter
             .release(keep_stderr)
             .context("cannot let go of the terminal")?;
-        tell(State::Ready);
+        tell_manager(State::Ready);
         tokio::select! {
             name = self.heed(&mut signals) => tracing::info!("pmproxy caught {name}"),
             () = over(self.settings.run_time) => tracing::info!("the time of -T is over"),
         }
-        tell(State::Stopping);
+        tell_manager(State::Stopping);
         work.shutdown().await;
         if let Some(advertisement) = advertisement {
             advertisement.withdraw().await;
         }
         tokio::select! {
-            () = self.sessions_end() => {}
+            () = self.relay.sessions_end(GRACE) => {}
             _ = signals.next() => {}
         }
         tracing::info!("pmproxy Shutdown");
@@ -358,9 +333,9 @@ impl<'a> Daemon<'a> {
         loop {
             match signals.next().await {
                 Signal::Reload => {
-                    tell(State::Reloading);
+                    tell_manager(State::Reloading);
                     self.reload();
-                    tell(State::Ready);
+                    tell_manager(State::Ready);
                 }
                 Signal::Stop(name) => return name,
             }
@@ -383,14 +358,6 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Waits until no session is left, for [`GRACE`] at most.
-    async fn sessions_end(&self) {
-        let until = Instant::now() + GRACE;
-        while self.relay.totals().sessions > 0 && Instant::now() < until {
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Reopens the log and reads the configuration; one with an error changes nothing.
     fn reload(&self) {
         match self.log.reopen() {
@@ -406,7 +373,8 @@ impl<'a> Daemon<'a> {
                 for remark in &config.remarks {
                     tracing::info!("{remark}");
                 }
-                self.admission.set_limit(self.limit.of(config.max_clients));
+                self.admission
+                    .set_limit(self.descriptors.clients(config.max_clients));
                 self.shared.access.replace(&config.policy);
                 self.reload_certificates(&config);
                 for setting in config.fixed_that_differ(&self.settings.config) {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use gate::lifecycle::{PidFile, Signal, Signals, Starter, State, hold_signals, tell_manager};
-use gate::limits::{accept_with_room, clients_that_fit, raise_descriptor_limit};
+use gate::limits::{Descriptors, accept_with_room};
 use gate::listen::Listener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -20,7 +20,7 @@ use virt_proto::Identity;
 use crate::admin::{Administered, Server};
 use crate::certificates::Certificates;
 use crate::clients::{About, Clients, Transport};
-use crate::config::{Config, Limits, Method};
+use crate::config::{Config, Method};
 use crate::doors::{self, Door, OpenDoor, Purpose};
 use crate::logging::Logging;
 use crate::options::Options;
@@ -51,7 +51,7 @@ pub(crate) fn run(
 ) -> Result<()> {
     let live = source.live(config)?;
     hold_signals().context("cannot hold signals back")?;
-    let descriptors = raise_descriptor_limit();
+    let descriptors = Descriptors::raise_limit();
     let given = take_doors(source, &live.config)?;
     let has_tls = match &*given {
         [] => live.config.listening.tls,
@@ -81,8 +81,7 @@ pub(crate) fn run(
     for door in &doors {
         tracing::info!("listening on {}", door.describe());
     }
-    let limit = ClientLimit { descriptors };
-    let daemon = Daemon::start(options, source, live, certificates, limit, logging)?;
+    let daemon = Daemon::start(options, source, live, certificates, descriptors, logging)?;
     let runtime = runtime().context("cannot start the threads that admit clients")?;
     runtime.block_on(daemon.serve(doors, &mut starter))?;
     // Look-ups that hang must not hold up the end.
@@ -148,40 +147,12 @@ fn make_folder(folder: &Path, mode: Mode) -> Result<()> {
     })
 }
 
-/// How many clients there may be.
-#[derive(Clone, Copy, Debug)]
-struct ClientLimit {
-    descriptors: Option<u64>,
-}
-
-impl ClientLimit {
-    /// As many as the configuration wants, unless the descriptors do not suffice.
-    fn of(self, limits: &Limits) -> usize {
-        let wanted = limits.clients;
-        let fit = clients_that_fit(wanted, self.descriptors);
-        if fit < wanted {
-            let descriptors = self.descriptors.unwrap_or_default();
-            tracing::warn!(
-                "at most {fit} clients instead of {wanted}: there may be {descriptors} descriptors"
-            );
-        }
-        fit
-    }
-}
-
-fn tell(state: State) {
-    if let Err(error) = tell_manager(state) {
-        let error = gate::describe(&error);
-        tracing::warn!("cannot tell the service manager at NOTIFY_SOCKET: {error}");
-    }
-}
-
 struct Daemon<'a> {
     source: &'a Source,
     logging: &'a Logging,
     shared: Arc<Shared>,
     relay: Arc<RpcRelay>,
-    limit: ClientLimit,
+    descriptors: Descriptors,
     administered: Arc<Administered>,
     admins: Arc<Clients>,
     /// Given by an administrator who wants the end.
@@ -196,11 +167,14 @@ impl<'a> Daemon<'a> {
         source: &'a Source,
         live: Live,
         certificates: Option<Certificates>,
-        limit: ClientLimit,
+        descriptors: Descriptors,
         logging: &'a Logging,
     ) -> Result<Daemon<'a>> {
         let limits = &live.config.limits;
-        let clients = Clients::new(limit.of(limits), limits.anonymous_clients);
+        let clients = Clients::new(
+            descriptors.clients(limits.clients),
+            limits.anonymous_clients,
+        );
         let shared = Arc::new(Shared::new(clients, certificates, live));
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let relay = RpcRelay::start(cores, on_end(&shared)).context("cannot start the relay")?;
@@ -234,7 +208,7 @@ impl<'a> Daemon<'a> {
             logging,
             shared,
             relay,
-            limit,
+            descriptors,
             administered,
             admins,
             order,
@@ -269,16 +243,16 @@ impl<'a> Daemon<'a> {
         starter
             .release(self.logging.uses_stderr())
             .context("cannot let go of the terminal")?;
-        tell(State::Ready);
+        tell_manager(State::Ready);
         tokio::select! {
             name = self.heed(&mut signals) => tracing::info!("virtproxyd caught {name}"),
             () = self.order.notified() => tracing::info!("an administrator ends virtproxyd"),
             () = self.idle_for_too_long() => tracing::info!("no clients for the time of -t"),
         }
-        tell(State::Stopping);
+        tell_manager(State::Stopping);
         work.shutdown().await;
         tokio::select! {
-            () = self.sessions_end() => {}
+            () = self.relay.sessions_end(GRACE) => {}
             _ = signals.next() => {}
         }
         tracing::info!("virtproxyd shut down");
@@ -308,9 +282,9 @@ impl<'a> Daemon<'a> {
         loop {
             match signals.next().await {
                 Signal::Reload => {
-                    tell(State::Reloading);
+                    tell_manager(State::Reloading);
                     self.reload();
-                    tell(State::Ready);
+                    tell_manager(State::Ready);
                 }
                 Signal::Stop(name) => return name,
             }
@@ -329,14 +303,6 @@ impl<'a> Daemon<'a> {
             } else if idle_since.elapsed() >= Duration::from_secs(timeout) {
                 return;
             }
-        }
-    }
-
-    /// Waits until no session is left, for [`GRACE`] at most.
-    async fn sessions_end(&self) {
-        let until = Instant::now() + GRACE;
-        while self.relay.totals().sessions > 0 && Instant::now() < until {
-            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -379,7 +345,7 @@ impl<'a> Daemon<'a> {
             tracing::info!("{remark}");
         }
         let limits = &config.limits;
-        let clients = self.limit.of(limits);
+        let clients = self.descriptors.clients(limits.clients);
         self.shared
             .clients
             .set_limits(clients, limits.anonymous_clients);

@@ -8,6 +8,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::errno::describe;
+
 /// What there is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -20,14 +22,15 @@ pub enum State {
 }
 
 /// Tells the manager that started this process, if one waits for it: it names its socket in
-/// `NOTIFY_SOCKET`.
-///
-/// # Errors
-/// When the manager cannot be told; it will think that the daemon never started.
-pub fn tell_manager(state: State) -> io::Result<()> {
-    match std::env::var_os("NOTIFY_SOCKET") {
-        Some(socket) if !socket.is_empty() => send(&socket, &message(state)),
-        _ => Ok(()),
+/// `NOTIFY_SOCKET`. Where it cannot be told there is a warning in the log; it will think that the
+/// daemon never started.
+pub fn tell_manager(state: State) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
+        return;
+    };
+    if let Err(error) = send(&socket, &message(state)) {
+        let error = describe(&error);
+        tracing::warn!("cannot tell the service manager at NOTIFY_SOCKET: {error}");
     }
 }
 

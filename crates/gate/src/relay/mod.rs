@@ -41,6 +41,7 @@ pub use leg::Leg;
 pub use outbox::Outbox;
 use session::Progress;
 pub use survey::Moved;
+use tokio::time::{Instant, sleep};
 
 /// One of the two ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +247,14 @@ impl<I: Inspector, T: Send + 'static> Relay<I, T> {
             sum.to_client += read(&each.counters.to_client);
             sum
         })
+    }
+
+    /// Waits until no session is left, for `grace` at most.
+    pub async fn sessions_end(&self, grace: Duration) {
+        let until = Instant::now() + grace;
+        while self.totals().sessions > 0 && Instant::now() < until {
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What the inspectors of each loop have counted.
