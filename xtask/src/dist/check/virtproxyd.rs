@@ -17,10 +17,12 @@ const SCOPE: Scope = Scope {
     left_by_others: &["run/behind", "run/lock", "run/utmp"],
 };
 
-/// Asks for the state of the domain that the test driver begins with. By this URI virsh goes to the
-/// socket that libvirtd had, rather than to that of a modular daemon.
-const ASK: &str = "virsh --connect 'test+unix:///default?mode=legacy'";
-const ASK_READ_ONLY: &str = "virsh --readonly --connect 'test+unix:///default?mode=legacy'";
+/// Asks for the state of the domain that the test driver begins with, at the socket that libvirtd had.
+/// It has to be named: otherwise virsh goes to that of a modular daemon, and for other users than root
+/// starts a libvirtd of their own.
+const ASK: &str = "virsh --connect 'test+unix:///default?socket=/run/libvirt/libvirt-sock'";
+const ASK_READ_ONLY: &str =
+    "virsh --readonly --connect 'test+unix:///default?socket=/run/libvirt/libvirt-sock-ro'";
 
 /// Debian 12 has no modular daemons: a libvirtd that listens elsewhere stands in for the one of the
 /// scheme `test`. It wants to know the users of a QEMU that is not there, and answers once it has made
