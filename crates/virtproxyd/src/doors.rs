@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::clients::Transport;
@@ -34,6 +35,12 @@ pub(crate) struct OpenDoor {
     pub(crate) socket: Bound,
 }
 
+/// The right of everyone to connect to a unix socket.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// The right of everyone to reach what is in a folder.
+const OTHERS_ENTER: u32 = 0o001;
+
 const UNIX: Purpose = Purpose::Clients(Door {
     transport: Transport::Unix,
     read_only: false,
@@ -51,7 +58,25 @@ const TLS: Purpose = Purpose::Clients(Door {
     read_only: false,
 });
 
+impl Purpose {
+    /// Whether it goes with a unix socket, and not with TCP: authentication depends on it.
+    fn is_unix(self) -> bool {
+        match self {
+            Purpose::Clients(door) => door.transport == Transport::Unix,
+            Purpose::Admin => true,
+        }
+    }
+}
+
 impl OpenDoor {
+    /// The unix socket, if clients that come in by it may change things.
+    pub(crate) fn writers_socket(&self) -> Option<&Path> {
+        match self.socket.address() {
+            Address::Unix(path) if self.purpose == UNIX => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether its clients come with TLS.
     pub(crate) fn has_tls(&self) -> bool {
         self.purpose == TLS
@@ -81,6 +106,11 @@ pub(crate) fn handed_over(sockets: &Sockets, listening: &Listening) -> Result<Ve
             let by_name = purpose_by_name(&name);
             let purpose = by_name.or_else(|| by_address(socket.address(), sockets, listening));
             match purpose {
+                Some(purpose) if purpose.is_unix() != socket.address().tcp().is_none() => bail!(
+                    "the service manager handed over {} under the name {name:?}, which is for \
+                     sockets of another kind",
+                    socket.address()
+                ),
                 Some(purpose) => Ok(OpenDoor { purpose, socket }),
                 None => bail!(
                     "the service manager handed over the socket {} under the name {name:?}, which \
@@ -91,6 +121,17 @@ pub(crate) fn handed_over(sockets: &Sockets, listening: &Listening) -> Result<Ve
             }
         })
         .collect()
+}
+
+/// Whether every user of this host may connect to a unix socket, as far as its file and the folders
+/// above tell. One without a file (its path begins with `@`) keeps nobody out.
+pub(crate) fn is_open_to_everyone(socket: &Path) -> bool {
+    let has = |path: &Path, right: u32| {
+        std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & right != 0)
+    };
+    let mut folders = socket.ancestors().skip(1);
+    !socket.is_absolute()
+        || has(socket, OTHERS_WRITE) && folders.all(|path| has(path, OTHERS_ENTER))
 }
 
 fn purpose_by_name(name: &str) -> Option<Purpose> {
