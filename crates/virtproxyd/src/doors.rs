@@ -1,5 +1,6 @@
 //! The sockets on which clients come in: opened here, or handed over by the service manager.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
@@ -198,7 +199,7 @@ impl UnixMaker {
             Some(group) => bind_for_group(path, backlog, mode, group),
             None => bind(&Address::Unix(path.into()), backlog, mode),
         };
-        let socket = socket.map_err(|error| explain(&error, &path.display().to_string()))?;
+        let socket = socket.map_err(|error| explain(&error, &path.display()))?;
         Ok(OpenDoor { purpose, socket })
     }
 }
@@ -231,29 +232,37 @@ fn open_port(
 
 /// Hosts may lack one of the families.
 fn open_everywhere(purpose: Purpose, port: u16, backlog: i32) -> Result<Vec<OpenDoor>> {
-    let v4 = bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
-    let v6 = bind(
-        &Address::Tcp((Ipv6Addr::UNSPECIFIED, port).into()),
-        backlog,
-        0,
-    );
-    let mut sockets = Vec::new();
-    match (v4, v6) {
-        (Ok(v4), Ok(v6)) => sockets.extend([v4, v6]),
-        (Ok(v4), Err(error)) if error.kind() != io::ErrorKind::AddrInUse => sockets.push(v4),
-        (Err(_), Ok(v6)) => sockets.push(v6),
-        (Err(error), Err(_)) => return Err(error),
-        (Ok(_), Err(error)) => return Err(explain(&error, &format!("[::]:{port}"))),
+    let families = [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    ];
+    let (mut doors, mut missing) = (Vec::new(), None);
+    for address in families {
+        match bind(&Address::Tcp(address), backlog, 0) {
+            Ok(socket) => doors.push(OpenDoor { purpose, socket }),
+            Err(error) if is_missing_family(&error) => missing = Some(explain(&error, &address)),
+            Err(error) => return Err(explain(&error, &address)),
+        }
     }
-    let doors = sockets.into_iter();
-    Ok(doors.map(|socket| OpenDoor { purpose, socket }).collect())
+    match missing {
+        Some(error) if doors.is_empty() => Err(error),
+        _ => Ok(doors),
+    }
+}
+
+/// Whether the host has no addresses of that kind.
+fn is_missing_family(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn bind_tcp(address: SocketAddr, backlog: i32) -> Result<Bound> {
-    bind(&Address::Tcp(address), backlog, 0).map_err(|error| explain(&error, &address.to_string()))
+    bind(&Address::Tcp(address), backlog, 0).map_err(|error| explain(&error, &address))
 }
 
-fn explain(error: &io::Error, place: &str) -> anyhow::Error {
+fn explain(error: &io::Error, place: &dyn fmt::Display) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => " (is another virtproxyd or libvirtd running?)",
         io::ErrorKind::NotFound => " (its folder is missing)",
@@ -261,4 +270,19 @@ fn explain(error: &io::Error, place: &str) -> anyhow::Error {
     };
     let error = gate::describe(error);
     anyhow::anyhow!("cannot listen on {place}: {error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_another_has_in_one_family_is_an_error() {
+        let other = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let error = open_everywhere(TCP, port, 5).unwrap_err().to_string();
+        let expected = format!("cannot listen on 0.0.0.0:{port}: ");
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains("another virtproxyd"), "{error}");
+    }
 }
