@@ -154,19 +154,19 @@ where
     S: Fn(Stream, Peer, Option<Place>),
 {
     let always = || std::future::ready(());
-    accept_with_room(listener, always, |stream, peer| {
+    accept_with_room(listener, always, |stream, peer, ()| {
         serve(stream, peer, admission.enter());
     })
     .await;
 }
 
 /// As [`accept`], for daemons that count their clients themselves: before a connection is served `room`
-/// is awaited, and meanwhile all others wait in the queue.
-pub async fn accept_with_room<R, F, S>(listener: &Listener, room: R, serve: S)
+/// is awaited, and meanwhile all others wait in the queue. `serve` gets what `room` gave.
+pub async fn accept_with_room<R, F, T, S>(listener: &Listener, room: R, serve: S)
 where
     R: Fn() -> F,
-    F: Future<Output = ()>,
-    S: Fn(Stream, Peer),
+    F: Future<Output = T>,
+    S: Fn(Stream, Peer, T),
 {
     let mut exhausted = false;
     loop {
@@ -175,8 +175,8 @@ where
                 if std::mem::take(&mut exhausted) {
                     tracing::info!("accepting on {} again", listener.address());
                 }
-                room().await;
-                serve(stream, peer);
+                let room = room().await;
+                serve(stream, peer, room);
             }
             Err(error) if is_exhaustion(&error) => {
                 if !std::mem::replace(&mut exhausted, true) {

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected stream.
@@ -20,6 +20,17 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Waits until the peer has closed its direction, or the connection has failed, though what it
+    /// sent before may not have been read. Cancel safe.
+    pub async fn left(&self) {
+        // Nothing urgent is ever asked for, and what comes with this interest is the peer's end.
+        let end = Interest::PRIORITY;
+        let _ = match self {
+            Stream::Tcp(stream) => stream.ready(end).await,
+            Stream::Unix(stream) => stream.ready(end).await,
+        };
+    }
+
     /// Takes the socket out of the runtime, for the relay.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! Each is `allow` or `deny`, then any of `read-only`, `from CLIENTS` and `to URIS`, in this order.
 //! The first rule that is about client and URI decides; where there are rules and none is about
 //! them, the client is refused. Clients are written as in [`gate::policy`]; the names of a
-//! certificate are its distinguished name. In URIs `*` stands for any characters and `?` for one.
+//! certificate are its distinguished name. In URIs `*` stands for any characters and `?` for one; a
+//! query behind the URI may be part of what the pattern is for, and need not.
 
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use gate::stream::Peer;
 use virt_proto::{Identity, RemoteError};
 
 use crate::config::UriRule;
+
+/// A longer URI is no daemon's, in bytes: to compare it with patterns takes its time.
+const LONGEST_URI: usize = 1024;
 
 /// All rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +67,12 @@ impl UriAccess {
         if self.0.is_empty() {
             return Ok(Grant { read_only: false });
         }
+        let Some(bare) = bare(uri) else {
+            return Err(RemoteError::access_denied(&format!(
+                "virtproxyd's uri_access lets clients open URIs in their plain form only \
+                 (driver:///path), which {uri} has not"
+            )));
+        };
         let names = |name: &Option<Arc<str>>| match name {
             Some(name) => Names::Known(vec![name.as_ref().into()]),
             None => Names::Absent,
@@ -72,7 +82,7 @@ impl UriAccess {
             certificate: names(&identity.x509_distinguished_name),
             sasl: names(&identity.sasl_user_name),
         };
-        let verdict = self.0.iter().find(|rule| rule.is_about(&client, uri));
+        let verdict = self.0.iter().find(|rule| rule.is_about(&client, uri, bare));
         match verdict.map(|rule| rule.verdict) {
             Some(Verdict::Allow(grant)) => Ok(grant),
             Some(Verdict::Deny) | None => Err(RemoteError::access_denied(&format!(
@@ -83,14 +93,33 @@ impl UriAccess {
 }
 
 impl Rule {
-    fn is_about(&self, client: &Client, uri: &str) -> bool {
+    fn is_about(&self, client: &Client, uri: &str, bare: &str) -> bool {
         let any_client = self
             .clients
             .as_ref()
             .is_none_or(|clients| clients.include(client));
-        let any_uri = self.uris.is_empty() || self.uris.iter().any(|pattern| pattern.matches(uri));
+        let matches = |pattern: &Wildcard| pattern.matches(uri) || pattern.matches(bare);
+        let any_uri = self.uris.is_empty() || self.uris.iter().any(matches);
         any_client && any_uri
     }
+}
+
+/// A URI without its query, unless it says in another way what could be said plainly: a daemon, which
+/// takes `%73ystem` for `system`, would open what a rule is about, and the rule would not know it.
+fn bare(uri: &str) -> Option<&str> {
+    let bare = uri.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, path) = bare.split_once(":///")?;
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\' | b':');
+    let mut steps = path.split('/').rev();
+    // Only the last may be empty.
+    let last = steps.next().unwrap_or_default();
+    let plain_steps = steps.all(|step| !["", ".", ".."].contains(&step));
+    (uri.len() <= LONGEST_URI
+        && scheme.bytes().all(|byte| !byte.is_ascii_uppercase())
+        && path.bytes().all(is_plain)
+        && ![".", ".."].contains(&last)
+        && plain_steps)
+        .then_some(bare)
 }
 
 fn parse(text: &str) -> Result<Rule, String> {
@@ -239,6 +268,43 @@ mod tests {
             let found = verdict(&access, peer, identity, uri);
             assert_eq!(found, expected, "{peer} {identity:?} {uri}");
         }
+    }
+
+    #[test]
+    fn no_rule_is_passed_by_in_another_spelling() {
+        let access = rules(&["deny to test:///secret", "allow"]).unwrap();
+        let identity = Identity::default();
+        let long = format!("test:///{}", "x".repeat(LONGEST_URI));
+        assert!(access.judge(ROOT, &identity, &long).is_err());
+        for uri in [
+            "test:///secret",
+            "test:///secret?a=b",
+            "test:///secret#a",
+            "test:///%73ecret",
+            "test:///./secret",
+            "test:///a/../secret",
+            "test:///a/..",
+            "test:////secret",
+            "test:/secret",
+            "test:secret",
+            "test://localhost/secret",
+            "TEST:///secret",
+            "test:///secret\n",
+        ] {
+            assert_eq!(verdict(&access, ROOT, &identity, uri), "-", "{uri}");
+        }
+        for uri in [
+            "test:///default",
+            "test:///",
+            "lxc:///",
+            "test:///etc/a.xml",
+            "test:///default/?a=%20",
+        ] {
+            assert_eq!(verdict(&access, ROOT, &identity, uri), "rw", "{uri}");
+        }
+        let access = rules(&["allow to test:///a?b=*"]).unwrap();
+        assert_eq!(verdict(&access, ROOT, &identity, "test:///a?b=1"), "rw");
+        assert_eq!(verdict(&access, ROOT, &identity, "test:///a"), "-");
     }
 
     #[test]

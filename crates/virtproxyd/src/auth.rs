@@ -21,6 +21,7 @@ use virt_proto::{
     SaslInit, SaslStart, SaslStep,
 };
 
+pub(crate) use self::sasl::PLACES as SASL_PLACES;
 pub(crate) use layer::SaslLayer;
 
 use crate::clients::Transport;

@@ -42,6 +42,9 @@ pub(crate) struct Clients {
     state: Mutex<State>,
     /// Told when there may be room again.
     room: Notify,
+    /// Whose turn it is to find room and enter: of several sockets each would take one place for its
+    /// own.
+    turn: tokio::sync::Mutex<()>,
     on_dismiss: Mutex<Option<OnDismiss>>,
 }
 
@@ -83,6 +86,12 @@ pub(crate) struct Presence {
     clients: Arc<Clients>,
 }
 
+/// The right to enter, for one.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(
+    #[expect(dead_code, reason = "it is held")] tokio::sync::MutexGuard<'a, ()>,
+);
+
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
@@ -101,6 +110,7 @@ impl Clients {
         Arc::new(Clients {
             state: Mutex::new(state),
             room: Notify::new(),
+            turn: tokio::sync::Mutex::new(()),
             on_dismiss: Mutex::default(),
         })
     }
@@ -187,14 +197,16 @@ impl Clients {
     }
 
     /// Waits until there is room for one more. Those who have not authenticated themselves make room
-    /// for others, so that they are no reason to wait. Cancel safe.
-    pub(crate) async fn room(&self) {
+    /// for others, so that they are no reason to wait. Nobody else finds room before what this gives
+    /// is dropped, which is to be once the one has entered. Cancel safe.
+    pub(crate) async fn room(&self) -> Turn<'_> {
+        let turn = self.turn.lock().await;
         loop {
             let changed = self.room.notified();
             {
                 let state = lock(&self.state);
                 if state.leaving < LEAVING_MAX && state.who_makes_room(true).is_ok() {
-                    return;
+                    return Turn(turn);
                 }
             }
             changed.await;

@@ -8,8 +8,8 @@ use gate::tls::Link;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until};
 use virt_proto::{
-    DecodeError, Feature, FrameLimit, Header, MessageType, Open, OpenFlags, Payload, Procedure,
-    Program, RemoteError, Status, Supported, SupportsFeature, keepalive,
+    DecodeError, Feature, FrameHead, FrameLimit, Header, MessageType, Open, OpenFlags, Payload,
+    Procedure, Program, RemoteError, Status, Supported, SupportsFeature, keepalive,
 };
 
 use crate::auth::Authentication;
@@ -253,25 +253,18 @@ impl<'a> Conversation<'a> {
         })
     }
 
-    /// While polkit asks a user, the client may leave, which withdraws the question. In SASL nothing
-    /// more is read before the answer: what came too early would pass for something that came inside
-    /// the security layer.
+    /// The client may leave meanwhile, which withdraws a question of polkit's. Nothing more is read
+    /// before the answer: in SASL what came too early would pass for something that came inside the
+    /// security layer.
     async fn authenticate(
         &mut self,
         procedure: Procedure,
         payload: &[u8],
     ) -> Result<Result<Vec<u8>, RemoteError>, Goodbye> {
-        let answer = self.auth.answer(procedure, payload);
-        tokio::pin!(answer);
-        let mut more_waits = procedure != Procedure::AUTH_POLKIT;
-        loop {
-            tokio::select! {
-                answered = &mut answer => return Ok(answered),
-                head = self.reader.head(&mut self.link), if !more_waits => {
-                    head?.ok_or(Goodbye::Left)?;
-                    more_waits = true;
-                }
-            }
+        tokio::select! {
+            biased;
+            answered = self.auth.answer(procedure, payload) => Ok(answered),
+            () = self.link.left() => Err(Goodbye::Left),
         }
     }
 
@@ -392,10 +385,10 @@ impl<'a> Conversation<'a> {
         loop {
             tokio::select! {
                 done = &mut work => return Ok(done),
-                head = self.reader.head(&mut self.link), if !more_waits => {
+                head = next_head(&mut self.reader, &mut self.link, more_waits) => {
                     let head = head?.ok_or(Goodbye::Left)?;
                     self.heard = true;
-                    let is_whole = head.len as usize == virt_proto::FrameHead::SIZE;
+                    let is_whole = head.len as usize == FrameHead::SIZE;
                     match keepalive::procedure(head.header).filter(|_| is_whole) {
                         Some(procedure) => {
                             self.reader.drop_head();
@@ -411,6 +404,20 @@ impl<'a> Conversation<'a> {
             }
         }
     }
+}
+
+/// The head of the client's next frame, `None` once the client has left. If that frame `waits`
+/// already, nothing more is read.
+async fn next_head(
+    reader: &mut FrameReader,
+    link: &mut Link,
+    waits: bool,
+) -> Result<Option<FrameHead>, FrameError> {
+    if waits {
+        link.left().await;
+        return Ok(None);
+    }
+    reader.head(link).await
 }
 
 /// A call that was obeyed.

@@ -2,7 +2,7 @@
 //! the timeout ends it.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use virt_proto::Identity;
 
 use crate::admin::{Administered, Server};
+use crate::auth::SASL_PLACES;
 use crate::certificates::Certificates;
 use crate::clients::{About, Clients, Transport};
 use crate::config::{Config, Method};
@@ -36,8 +37,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Threads that admit clients; relaying has its own.
 const ADMISSION_THREADS: usize = 2;
 
-/// Threads for what blocks: SASL, look-ups of users and groups.
-const BLOCKING_THREADS: usize = 64;
+/// Threads for what blocks: SASL, look-ups of users and groups, administrators' orders. There are more
+/// than SASL can take, so that one that hangs leaves some for the rest.
+const BLOCKING_THREADS: usize = 4 * SASL_PLACES;
 
 /// How often to look whether clients are there, while the daemon ends without them.
 const IDLE_PAUSE: Duration = Duration::from_millis(250);
@@ -59,9 +61,12 @@ pub(crate) fn run(
     };
     let certificates = has_tls.then(|| load_certificates(source, &live.config));
     let certificates = certificates.transpose()?;
-    let doors = match given.is_empty() {
-        true => open_doors(source, &live.config)?,
-        false => given,
+    let (doors, handed_over) = match given.is_empty() {
+        true => (open_doors(source, &live.config)?, None),
+        false => {
+            let handed_over = HandedOver::of(&given);
+            (given, Some(handed_over))
+        }
     };
     let mut starter = Starter::default();
     if options.daemon {
@@ -81,7 +86,16 @@ pub(crate) fn run(
     for door in &doors {
         tracing::info!("listening on {}", door.describe());
     }
-    let daemon = Daemon::start(options, source, live, certificates, descriptors, logging)?;
+    if let Some(warning) = handed_over.as_ref().and_then(|it| it.warning(&live.config)) {
+        tracing::warn!("{warning}");
+    }
+    let surroundings = Surroundings {
+        source,
+        logging,
+        descriptors,
+        handed_over,
+    };
+    let daemon = Daemon::start(options, surroundings, live, certificates)?;
     let runtime = runtime().context("cannot start the threads that admit clients")?;
     runtime.block_on(daemon.serve(doors, &mut starter))?;
     // Look-ups that hang must not hold up the end.
@@ -147,12 +161,48 @@ fn make_folder(folder: &Path, mode: Mode) -> Result<()> {
     })
 }
 
-struct Daemon<'a> {
+/// The sockets that the service manager handed over, as far as a configuration can be wrong about
+/// them: permissions in it are not theirs.
+#[derive(Debug)]
+struct HandedOver {
+    /// Unix sockets whose clients may change things.
+    writers: Vec<PathBuf>,
+}
+
+impl HandedOver {
+    fn of(doors: &[OpenDoor]) -> HandedOver {
+        let writers = doors.iter().filter_map(OpenDoor::writers_socket);
+        HandedOver {
+            writers: writers.map(Path::to_path_buf).collect(),
+        }
+    }
+
+    /// What is to be said if everyone can come in and nobody is asked who they are.
+    fn warning(&self, config: &Config) -> Option<String> {
+        let open = |path: &&PathBuf| doors::is_open_to_everyone(path);
+        let open = self.writers.iter().find(open)?.display();
+        (config.auth.unix_rw == Method::None).then(|| {
+            format!(
+                "auth_unix_rw = \"none\" and the permissions of {open}, which the service manager \
+                 opened, let every user of this host do anything: set SocketMode= in the socket unit"
+            )
+        })
+    }
+}
+
+/// What a daemon has from its start.
+struct Surroundings<'a> {
     source: &'a Source,
     logging: &'a Logging,
+    descriptors: Descriptors,
+    /// `None` where sockets are its own.
+    handed_over: Option<HandedOver>,
+}
+
+struct Daemon<'a> {
+    around: Surroundings<'a>,
     shared: Arc<Shared>,
     relay: Arc<RpcRelay>,
-    descriptors: Descriptors,
     administered: Arc<Administered>,
     admins: Arc<Clients>,
     /// Given by an administrator who wants the end.
@@ -164,15 +214,13 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn start(
         options: &Options,
-        source: &'a Source,
+        around: Surroundings<'a>,
         live: Live,
         certificates: Option<Certificates>,
-        descriptors: Descriptors,
-        logging: &'a Logging,
     ) -> Result<Daemon<'a>> {
         let limits = &live.config.limits;
         let clients = Clients::new(
-            descriptors.clients(limits.clients),
+            around.descriptors.clients(limits.clients),
             limits.anonymous_clients,
         );
         let shared = Arc::new(Shared::new(clients, certificates, live));
@@ -198,17 +246,15 @@ impl<'a> Daemon<'a> {
             live.config.admin_keepalive,
             Orders {
                 shared: Arc::clone(&shared),
-                logging: logging.clone(),
+                logging: around.logging.clone(),
                 timeout: Arc::clone(&timeout),
                 end: Arc::clone(&order),
             },
         );
         Ok(Daemon {
-            source,
-            logging,
+            around,
             shared,
             relay,
-            descriptors,
             administered,
             admins,
             order,
@@ -241,7 +287,7 @@ impl<'a> Daemon<'a> {
             }
         });
         starter
-            .release(self.logging.uses_stderr())
+            .release(self.around.logging.uses_stderr())
             .context("cannot let go of the terminal")?;
         tell_manager(State::Ready);
         tokio::select! {
@@ -267,7 +313,7 @@ impl<'a> Daemon<'a> {
         let (shared, relay) = (Arc::clone(&self.shared), Arc::clone(&self.relay));
         async move {
             let room = || shared.clients.room();
-            accept_with_room(&listener, room, |stream, peer| {
+            accept_with_room(&listener, room, |stream, peer, _turn| {
                 if let Some(guest) = shared.welcome(stream, peer, door) {
                     let (shared, relay) = (Arc::clone(&shared), Arc::clone(&relay));
                     tokio::spawn(async move { shared.serve(&relay, guest).await });
@@ -308,7 +354,7 @@ impl<'a> Daemon<'a> {
 
     /// Reads the configuration anew; one with an error changes nothing.
     fn reload(&self) {
-        if let Err(error) = self.logging.reopen() {
+        if let Err(error) = self.around.logging.reopen() {
             tracing::error!("SIGHUP: {error}");
         }
         match self.try_reload() {
@@ -319,39 +365,52 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Whatever may fail comes first, so that all of it is done or nothing.
-    fn try_reload(&self) -> Result<()> {
-        let live = self.source.live(self.source.read()?)?;
-        let old = self.shared.live();
-        let (config, opened) = (&live.config, &old.config.listening);
-        if config.auth.unix_rw == Method::None
-            && config.listening.unix_rw_mode != opened.unix_rw_mode
-        {
-            let mode = opened.unix_rw_mode;
+    /// Whether the sockets as they are go with a new configuration; perhaps with a warning.
+    fn judge_doors(&self, config: &Config, old: &Config) -> Result<Option<String>> {
+        if let Some(handed_over) = &self.around.handed_over {
+            return match handed_over.warning(config) {
+                Some(warning) if old.auth.unix_rw != Method::None => bail!(warning),
+                warning => Ok(warning),
+            };
+        }
+        let mode = old.listening.unix_rw_mode;
+        if config.auth.unix_rw == Method::None && config.listening.unix_rw_mode != mode {
             bail!(
                 "auth_unix_rw = \"none\" needs other permissions of the socket than the {mode:04o} \
                  that it was opened with: restart virtproxyd"
             );
         }
-        let logging = self.logging.prepare(&config.logging)?;
+        Ok(None)
+    }
+
+    /// Whatever may fail comes first, so that all of it is done or nothing.
+    fn try_reload(&self) -> Result<()> {
+        let live = self.around.source.live(self.around.source.read()?)?;
+        let old = self.shared.live();
+        let config = &live.config;
+        let warning = self.judge_doors(config, &old.config)?;
+        let logging = self.around.logging.prepare(&config.logging)?;
         if let Some(certificates) = &self.shared.certificates {
             certificates.reload(&config.tls)?;
         }
-        self.logging.adopt(logging);
+        self.around.logging.adopt(logging);
         for setting in config.fixed_that_differ(&old.config) {
             tracing::warn!("{setting} stays as it is until virtproxyd is started again");
         }
-        for remark in config.warnings.iter().chain(&config.remarks) {
+        for warning in config.warnings.iter().chain(&warning) {
+            tracing::warn!("{warning}");
+        }
+        for remark in &config.remarks {
             tracing::info!("{remark}");
         }
         let limits = &config.limits;
-        let clients = self.descriptors.clients(limits.clients);
+        let clients = self.around.descriptors.clients(limits.clients);
         self.shared
             .clients
             .set_limits(clients, limits.anonymous_clients);
         self.admins.set_limits(limits.admin_clients, 0);
         // The sockets stay what they are.
-        let listening = opened.clone();
+        let listening = old.config.listening.clone();
         self.shared.replace(Live {
             config: Config {
                 listening,
@@ -365,7 +424,7 @@ impl<'a> Daemon<'a> {
 
 async fn accept_administrators(listener: Listener, administered: Arc<Administered>) {
     let room = || std::future::ready(());
-    accept_with_room(&listener, room, |stream, peer| {
+    accept_with_room(&listener, room, |stream, peer, ()| {
         let administered = Arc::clone(&administered);
         tokio::spawn(async move {
             let identity = match UnixPeer::of(&stream) {

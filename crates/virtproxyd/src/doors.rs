@@ -1,7 +1,9 @@
 //! The sockets on which clients come in: opened here, or handed over by the service manager.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::clients::Transport;
@@ -34,6 +36,12 @@ pub(crate) struct OpenDoor {
     pub(crate) socket: Bound,
 }
 
+/// The right of everyone to connect to a unix socket.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// The right of everyone to reach what is in a folder.
+const OTHERS_ENTER: u32 = 0o001;
+
 const UNIX: Purpose = Purpose::Clients(Door {
     transport: Transport::Unix,
     read_only: false,
@@ -51,7 +59,25 @@ const TLS: Purpose = Purpose::Clients(Door {
     read_only: false,
 });
 
+impl Purpose {
+    /// Whether it goes with a unix socket, and not with TCP: authentication depends on it.
+    fn is_unix(self) -> bool {
+        match self {
+            Purpose::Clients(door) => door.transport == Transport::Unix,
+            Purpose::Admin => true,
+        }
+    }
+}
+
 impl OpenDoor {
+    /// The unix socket, if clients that come in by it may change things.
+    pub(crate) fn writers_socket(&self) -> Option<&Path> {
+        match self.socket.address() {
+            Address::Unix(path) if self.purpose == UNIX => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether its clients come with TLS.
     pub(crate) fn has_tls(&self) -> bool {
         self.purpose == TLS
@@ -81,6 +107,11 @@ pub(crate) fn handed_over(sockets: &Sockets, listening: &Listening) -> Result<Ve
             let by_name = purpose_by_name(&name);
             let purpose = by_name.or_else(|| by_address(socket.address(), sockets, listening));
             match purpose {
+                Some(purpose) if purpose.is_unix() != socket.address().tcp().is_none() => bail!(
+                    "the service manager handed over {} under the name {name:?}, which is for \
+                     sockets of another kind",
+                    socket.address()
+                ),
                 Some(purpose) => Ok(OpenDoor { purpose, socket }),
                 None => bail!(
                     "the service manager handed over the socket {} under the name {name:?}, which \
@@ -91,6 +122,17 @@ pub(crate) fn handed_over(sockets: &Sockets, listening: &Listening) -> Result<Ve
             }
         })
         .collect()
+}
+
+/// Whether every user of this host may connect to a unix socket, as far as its file and the folders
+/// above tell. One without a file (its path begins with `@`) keeps nobody out.
+pub(crate) fn is_open_to_everyone(socket: &Path) -> bool {
+    let has = |path: &Path, right: u32| {
+        std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & right != 0)
+    };
+    let mut folders = socket.ancestors().skip(1);
+    !socket.is_absolute()
+        || has(socket, OTHERS_WRITE) && folders.all(|path| has(path, OTHERS_ENTER))
 }
 
 fn purpose_by_name(name: &str) -> Option<Purpose> {
@@ -157,7 +199,7 @@ impl UnixMaker {
             Some(group) => bind_for_group(path, backlog, mode, group),
             None => bind(&Address::Unix(path.into()), backlog, mode),
         };
-        let socket = socket.map_err(|error| explain(&error, &path.display().to_string()))?;
+        let socket = socket.map_err(|error| explain(&error, &path.display()))?;
         Ok(OpenDoor { purpose, socket })
     }
 }
@@ -190,29 +232,37 @@ fn open_port(
 
 /// Hosts may lack one of the families.
 fn open_everywhere(purpose: Purpose, port: u16, backlog: i32) -> Result<Vec<OpenDoor>> {
-    let v4 = bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
-    let v6 = bind(
-        &Address::Tcp((Ipv6Addr::UNSPECIFIED, port).into()),
-        backlog,
-        0,
-    );
-    let mut sockets = Vec::new();
-    match (v4, v6) {
-        (Ok(v4), Ok(v6)) => sockets.extend([v4, v6]),
-        (Ok(v4), Err(error)) if error.kind() != io::ErrorKind::AddrInUse => sockets.push(v4),
-        (Err(_), Ok(v6)) => sockets.push(v6),
-        (Err(error), Err(_)) => return Err(error),
-        (Ok(_), Err(error)) => return Err(explain(&error, &format!("[::]:{port}"))),
+    let families = [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    ];
+    let (mut doors, mut missing) = (Vec::new(), None);
+    for address in families {
+        match bind(&Address::Tcp(address), backlog, 0) {
+            Ok(socket) => doors.push(OpenDoor { purpose, socket }),
+            Err(error) if is_missing_family(&error) => missing = Some(explain(&error, &address)),
+            Err(error) => return Err(explain(&error, &address)),
+        }
     }
-    let doors = sockets.into_iter();
-    Ok(doors.map(|socket| OpenDoor { purpose, socket }).collect())
+    match missing {
+        Some(error) if doors.is_empty() => Err(error),
+        _ => Ok(doors),
+    }
+}
+
+/// Whether the host has no addresses of that kind.
+fn is_missing_family(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn bind_tcp(address: SocketAddr, backlog: i32) -> Result<Bound> {
-    bind(&Address::Tcp(address), backlog, 0).map_err(|error| explain(&error, &address.to_string()))
+    bind(&Address::Tcp(address), backlog, 0).map_err(|error| explain(&error, &address))
 }
 
-fn explain(error: &io::Error, place: &str) -> anyhow::Error {
+fn explain(error: &io::Error, place: &dyn fmt::Display) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => " (is another virtproxyd or libvirtd running?)",
         io::ErrorKind::NotFound => " (its folder is missing)",
@@ -220,4 +270,19 @@ fn explain(error: &io::Error, place: &str) -> anyhow::Error {
     };
     let error = gate::describe(error);
     anyhow::anyhow!("cannot listen on {place}: {error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_another_has_in_one_family_is_an_error() {
+        let other = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let error = open_everywhere(TCP, port, 5).unwrap_err().to_string();
+        let expected = format!("cannot listen on 0.0.0.0:{port}: ");
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains("another virtproxyd"), "{error}");
+    }
 }

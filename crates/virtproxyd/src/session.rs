@@ -205,6 +205,7 @@ impl Shared {
         presence: Presence,
         ready: Ready,
     ) {
+        let id = presence.id();
         let most = live.config.limits.client_requests;
         let passes_descriptors = caller.door.transport == Transport::Unix;
         let inspector = RpcInspector::new(most, passes_descriptors, ready.heartbeat);
@@ -231,6 +232,9 @@ impl Shared {
         };
         if relay.hand_over(handover).is_err() {
             tracing::debug!("a session ended at once: virtproxyd is shutting down");
+        } else if self.clients.find(id).is_none() {
+            // Told to go when neither its task nor the relay would listen; or it has ended already.
+            relay.dismiss(move |_, ticket| ticket.client() == id);
         }
     }
 

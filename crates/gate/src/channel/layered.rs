@@ -68,6 +68,11 @@ impl<S> Layered<S> {
         Ok((self.stream, channel))
     }
 
+    /// What everything travels on.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     fn unread(&self) -> &[u8] {
         self.plain.get(self.read..self.opened).unwrap_or_default()
     }

@@ -69,6 +69,11 @@ impl<S> SecureStream<S> {
         connection.peer_certificates().unwrap_or_default()
     }
 
+    /// What the records travel on.
+    pub fn stream(&self) -> &S {
+        self.0.get_ref().0
+    }
+
     /// Takes the stream and the channel apart. Nothing that was received is lost.
     pub fn into_parts(self) -> (S, TlsChannel) {
         let (stream, connection) = match *self.0 {

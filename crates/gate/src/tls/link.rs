@@ -65,6 +65,16 @@ impl Link {
         Ok(())
     }
 
+    /// Waits until the peer has left, though what it sent before may not have been read. Cancel safe.
+    pub async fn left(&mut self) {
+        match self {
+            Link::Plain(stream) => stream.left().await,
+            Link::Secure(stream) => stream.stream().left().await,
+            Link::Layered(stream) => stream.stream().left().await,
+            Link::Lost => {}
+        }
+    }
+
     fn take_plain(&mut self) -> io::Result<Stream> {
         match std::mem::replace(self, Link::Lost) {
             Link::Plain(stream) => Ok(stream),

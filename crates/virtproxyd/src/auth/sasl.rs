@@ -33,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Steps at the same time. One that hangs keeps its place, lest a `saslauthd` that does not answer
 /// takes all threads for what may block.
-pub(super) const PLACES: usize = 64;
+pub(crate) const PLACES: usize = 64;
 
 impl Authentication {
     /// AUTH_SASL_INIT.

@@ -95,6 +95,29 @@ fn zero_sets_no_ceiling_on_anonymous_clients() {
 }
 
 #[test]
+fn one_place_is_found_by_one_socket_only() {
+    let clients = Clients::new(1, 1);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().build().unwrap();
+    runtime.block_on(async {
+        let finds_room = async |clients: &Clients| {
+            tokio::select! {
+                biased;
+                _turn = clients.room() => true,
+                () = std::future::ready(()) => false,
+            }
+        };
+        let turn = clients.room().await;
+        assert!(!finds_room(&clients).await, "another found the same place");
+        let first = clients.enter(about(true)).unwrap();
+        drop(turn);
+        assert!(!finds_room(&clients).await);
+        drop(first);
+        assert!(finds_room(&clients).await);
+    });
+}
+
+#[test]
 fn who_has_authenticated_itself_does_not_have_to_make_room() {
     let clients = Clients::new(10, 1);
     let first = clients.enter(about(false)).unwrap();

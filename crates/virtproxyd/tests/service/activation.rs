@@ -1,8 +1,13 @@
 //! Sockets that a service manager has opened, with systemd's own tool for it.
 
+use std::fs::Permissions;
 use std::net::TcpStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use testbed::{
     Client, Libvirtd, PATIENCE, Running, eventually, free_port, packages, uri_tcp, uri_unix, virsh,
 };
@@ -65,8 +70,84 @@ fn a_handed_over_socket_that_nobody_knows_is_refused() {
     let path = home.join("strange");
     let running = activated(&home, &[("strange.socket", path.to_str().unwrap())]).unwrap();
     eventually(PATIENCE, "the activator", || path.exists()).unwrap();
-    let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let _client = UnixStream::connect(&path).unwrap();
     let ended = running.finish().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended}");
     assert!(ended.stderr.contains("\"strange.socket\""), "{ended}");
+}
+
+#[test]
+fn a_socket_of_another_kind_than_its_name_says_is_refused() {
+    let home = Home::new("").unwrap();
+    let port = free_port().unwrap();
+    let address = format!("127.0.0.1:{port}");
+    let running = activated(&home, &[("virtproxyd.socket", &address)]).unwrap();
+    let connect = || TcpStream::connect(("127.0.0.1", port)).ok();
+    let mut client = None;
+    eventually(PATIENCE, "the activator", || {
+        client = connect();
+        client.is_some()
+    })
+    .unwrap();
+    let ended = running.finish().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    assert!(ended.stderr.contains("sockets of another kind"), "{ended}");
+}
+
+#[test]
+fn a_handed_over_socket_that_lets_everyone_in_is_warned_of() {
+    const WARNING: &str = "let every user of this host do anything";
+    const OPEN: &str = "log_level = 1\nauth_unix_rw = \"none\"\n";
+    // Without a file there are no permissions.
+    let name = format!("gatehouse-activation-{}", std::process::id());
+    let activate = |home: &Home, address: &str| {
+        let running = activated(home, &[("virtproxyd.socket", address)]).unwrap();
+        eventually(PATIENCE, "the activator", || {
+            match address.strip_prefix('@') {
+                Some(name) => {
+                    let name = SocketAddr::from_abstract_name(name).unwrap();
+                    UnixStream::connect_addr(&name).is_ok()
+                }
+                None => UnixStream::connect(address).is_ok(),
+            }
+        })
+        .unwrap();
+        await_log(home, "listening on ").unwrap();
+        running
+    };
+
+    let home = Home::new(OPEN).unwrap();
+    let running = activate(&home, &format!("@{name}"));
+    await_log(&home, WARNING).unwrap();
+    running.terminate().unwrap();
+
+    let home = Home::new(OPEN).unwrap();
+    std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
+    let mut running = activate(&home, home.join("private").to_str().unwrap());
+    running.process().signal(Signal::SIGHUP).unwrap();
+    await_log(&home, "the configuration is read").unwrap();
+    assert!(!log(&home).contains(WARNING), "{}", log(&home));
+    running.terminate().unwrap();
+
+    // It does not become so by the way.
+    let polkit = OPEN.replace("none", "polkit");
+    let home = Home::new(&polkit).unwrap();
+    let mut running = activate(&home, &format!("@{name}"));
+    assert!(!log(&home).contains(WARNING), "{}", log(&home));
+    let conf = std::fs::read_to_string(home.join("conf")).unwrap();
+    std::fs::write(home.join("conf"), conf.replace("polkit", "none")).unwrap();
+    running.process().signal(Signal::SIGHUP).unwrap();
+    await_log(&home, "everything stays as it was: ").unwrap();
+    assert!(log(&home).contains(WARNING), "{}", log(&home));
+    running.terminate().unwrap();
+}
+
+fn log(home: &Home) -> String {
+    std::fs::read_to_string(home.join("log")).unwrap_or_default()
+}
+
+fn await_log(home: &Home, text: &str) -> Result<()> {
+    eventually(PATIENCE, format!("«{text}» in the log"), || {
+        log(home).contains(text)
+    })
 }

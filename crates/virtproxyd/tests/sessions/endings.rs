@@ -1,12 +1,14 @@
 //! How sessions end: a daemon that goes away, a client that is killed.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixListener;
 
 use anyhow::{Result, ensure};
-use testbed::{Ending, PATIENCE, eventually};
-use virt_proto::OpenFlags;
+use testbed::{Ending, PATIENCE, VirtWire, eventually};
+use virt_proto::{Call, GetUri, Open, OpenFlags, Serial};
 
-use crate::house::{House, QEMU, TEST, script, start_until};
+use crate::house::{House, QEMU, TEST, script, start_until, virtproxyd};
 
 #[test]
 fn clients_of_a_daemon_that_is_started_again_end_and_new_ones_are_served() -> Result<()> {
@@ -71,6 +73,41 @@ fn a_client_that_leaves_frees_its_daemon_at_once() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+#[test]
+fn a_client_that_does_not_wait_for_its_daemon_frees_it_at_once() -> Result<()> {
+    let proxy = virtproxyd()
+        .config("listen_tcp = 1\nauth_tcp = \"none\"")
+        .start()?;
+    let daemon = UnixListener::bind(proxy.daemons().join("virttestd-sock"))?;
+    let at_rest = proxy.descriptors()?;
+    for tcp in [false, true] {
+        for hasty in [false, true] {
+            let mut wire = match tcp {
+                true => VirtWire::tcp(proxy.tcp_port())?,
+                false => VirtWire::unix(&proxy.socket())?,
+            };
+            let name = Some(TEST.to_owned());
+            let flags = OpenFlags::default();
+            wire.send(&Open { name, flags }.frame(Serial(1)))?;
+            if hasty {
+                // It says more before it has an answer.
+                wire.send(&GetUri.frame(Serial(2)))?;
+            }
+            // This one never answers.
+            let (mut stream, _) = daemon.accept()?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let mut asked = [0; 28];
+            stream.read_exact(&mut asked)?;
+            drop(wire);
+            ensure!(
+                stream.read(&mut asked)? == 0,
+                "it is asked {asked:?} for nobody (tcp: {tcp}, hasty: {hasty})"
+            );
+        }
+    }
+    proxy.await_descriptors(at_rest)
 }
 
 #[test]

@@ -165,6 +165,22 @@ fn what_the_daemon_refuses_is_refused_in_its_words() -> Result<()> {
 }
 
 #[test]
+fn no_spelling_of_a_uri_passes_by_the_rule_about_it() -> Result<()> {
+    let rules = format!("uri_access = [ \"deny to {TEST}\", \"allow\" ]");
+    let (proxy, libvirtd) = (virtproxyd().config(&rules).start()?, Libvirtd::start()?);
+    libvirtd.link_as(&proxy.daemons(), "test")?;
+    for uri in ["test:///%64efault", "test:///default?a=b", "test:/default"] {
+        VirtWire::unix(&libvirtd.socket())?
+            .open(uri, OpenFlags::default())
+            .with_context(|| format!("libvirtd does not take {uri} for {TEST}"))?;
+        let mut wire = VirtWire::unix(&proxy.socket())?;
+        let opened = wire.open(uri, OpenFlags::default());
+        ensure!(opened.is_err(), "{uri} was opened");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_daemon_that_left_its_socket_behind_is_told_at_once() -> Result<()> {
     let (proxy, mut libvirtd) = (virtproxyd().start()?, Libvirtd::start()?);
     libvirtd.link_as(&proxy.daemons(), "test")?;
