@@ -120,7 +120,7 @@ fn administrators_of_proxy_and_daemon_see_who_a_client_is() {
     let theirs = virt_admin("libvirtd", &socket.with_file_name("libvirt-admin-sock"));
     let last = |admin: &Client, server: &str| {
         let list = ask(admin, &["client-list", server]);
-        let rows = list.lines().filter(|line| line.contains(':'));
+        let mut rows = list.lines().filter(|line| line.contains(':'));
         let id = rows.next_back().unwrap().split_whitespace().next().unwrap();
         (id.to_owned(), ask(admin, &["client-info", server, id]))
     };

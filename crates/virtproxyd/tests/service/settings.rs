@@ -4,19 +4,19 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 
+use anyhow::Result;
 use testbed::{Libvirtd, PATIENCE, Virtproxyd, eventually, uri_tcp, uri_unix, virsh, virt_admin};
 
-use crate::home::{Home, PROGRAM, Pair};
+use crate::home::{PROGRAM, Pair};
 
 fn holds(log: &Path, text: &str) -> bool {
     fs::read_to_string(log).is_ok_and(|content| content.contains(text))
 }
 
-fn await_text(log: &Path, text: &str) {
+fn await_text(log: &Path, text: &str) -> Result<()> {
     eventually(PATIENCE, format!("«{text}» in the log"), || {
         holds(log, text)
     })
-    .unwrap();
 }
 
 /// What the log says of an opened session.
@@ -35,22 +35,22 @@ fn a_reload_changes_what_is_logged_and_where() {
     let mut pair = Pair::start(&outputs(3, &first), &[]).unwrap();
     pair.serves().unwrap();
     pair.proxy.reload(&outputs(2, &second)).unwrap();
-    await_text(&second, "the configuration is read");
+    await_text(&second, "the configuration is read").unwrap();
     pair.serves().unwrap();
-    await_text(&second, OPENED);
+    await_text(&second, OPENED).unwrap();
     assert!(!holds(&second, "connected"), "debugging was not asked for");
     let filters = "log_filters = \"1:virtproxyd.session\"\n";
     let config = outputs(3, &third) + filters;
     pair.proxy.reload(&config).unwrap();
     eventually(PATIENCE, "the third log", || third.exists()).unwrap();
     pair.serves().unwrap();
-    await_text(&third, "connected");
+    await_text(&third, "connected").unwrap();
     assert!(!holds(&third, OPENED), "the filter let too much through");
     assert!(!holds(&first, OPENED), "the first log is still written");
     pair.proxy
         .reload("log_outputs = \"1:file:/proc/no/log\"")
         .unwrap();
-    await_text(&third, "everything stays as it was");
+    await_text(&third, "everything stays as it was").unwrap();
     pair.serves().unwrap();
 }
 
@@ -74,14 +74,14 @@ fn variables_and_options_win_over_the_configuration_of_the_log() {
         .env("LIBVIRT_LOG_OUTPUTS", outputs(&environment));
     let proxy = proxy.start().unwrap();
     serves(&proxy);
-    await_text(&environment, "connected");
+    await_text(&environment, "connected").unwrap();
     assert!(!holds(&environment, OPENED) && !configured.exists());
     let proxy = Virtproxyd::builder(PROGRAM)
         .config(&quiet(&verbose))
         .args(["-v"]);
     let proxy = proxy.start().unwrap();
     serves(&proxy);
-    await_text(&verbose, OPENED);
+    await_text(&verbose, OPENED).unwrap();
 }
 
 #[test]
@@ -128,18 +128,4 @@ fn an_administrator_sets_the_time_after_which_it_ends_without_clients() {
     let status = pair.proxy.wait(PATIENCE).unwrap();
     assert!(status.success(), "{status}");
     assert!(!pair.proxy.pid_file().exists());
-}
-
-#[test]
-fn two_cannot_share_a_pid_file() {
-    let first = Pair::start("", &[]).unwrap();
-    let home = Home::new("").unwrap();
-    let pid_file = first.proxy.pid_file();
-    let second = home.program().args(["-p".as_ref(), pid_file.as_os_str()]);
-    let refused = second.run().unwrap();
-    assert_eq!(refused.status.code(), Some(1), "{refused}");
-    assert!(refused.stderr.contains("pid file"), "{refused}");
-    first.serves().unwrap();
-    let pid = fs::read_to_string(pid_file).unwrap();
-    assert_eq!(pid.trim(), first.proxy.pid().to_string());
 }
