@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use testbed::{Libvirtd, PATIENCE, Virtproxyd, eventually, uri_tcp, uri_unix, virsh, virt_admin};
 
-use crate::home::{PROGRAM, Pair};
+use crate::home::{Home, PROGRAM, Pair};
 
 fn holds(log: &Path, text: &str) -> bool {
     fs::read_to_string(log).is_ok_and(|content| content.contains(text))
@@ -128,4 +128,21 @@ fn an_administrator_sets_the_time_after_which_it_ends_without_clients() {
     let status = pair.proxy.wait(PATIENCE).unwrap();
     assert!(status.success(), "{status}");
     assert!(!pair.proxy.pid_file().exists());
+}
+
+#[test]
+fn without_an_address_all_are_listened_on() {
+    testbed::own_network(&["10.99.0.1/32", "fd00:99::1/128"]).unwrap();
+    let libvirtd = Libvirtd::start().unwrap();
+    let home = Home::new("listen_tcp = 1\nauth_tcp = \"none\"\ntcp_port = \"16509\"").unwrap();
+    libvirtd.link_as(home.path(), "test").unwrap();
+    let _proxy = home.program().start().unwrap();
+    for address in ["127.0.0.1", "10.99.0.1", "[fd00:99::1]", "[::1]"] {
+        let uri = format!("test+tcp://{address}/default");
+        eventually(PATIENCE, format!("an answer at {uri}"), || {
+            let listed = virsh(&uri).args(["list"]).run();
+            listed.is_ok_and(|listed| listed.status.success())
+        })
+        .unwrap();
+    }
 }
