@@ -7,7 +7,8 @@
 //! - [`Client`] runs a real client with a deadline; [`virsh`], [`virt_admin`] and
 //!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
-//!   a server whose behaviour is a closure over such a wire. [`VirtWire`] speaks libvirt's RPC.
+//!   a server whose behaviour is a closure over such a wire. [`VirtWire`] speaks libvirt's RPC,
+//!   and a [`VirtStub`] plays a daemon of libvirt.
 //! - [`SaslUsers`] are known to libsasl2, and a [`Polkit`] of the test decides about other users.
 //! - [`Authority`] issues certificates that only the test trusts.
 //! - [`packages`] knows which Debian packages all this needs.
@@ -62,7 +63,7 @@ pub use sasl::SaslUsers;
 pub use scratch::Scratch;
 pub use stub::{Stop, Stub};
 pub use virt::{
-    GUEST_BANNER, Libvirtd, LibvirtdBuilder, VirtFrame, VirtWire, Virtproxyd, VirtproxydBuilder,
-    python_libvirt, uri_tcp, uri_tls, uri_unix, virsh, virt_admin,
+    GUEST_BANNER, Libvirtd, LibvirtdBuilder, Part, VirtFrame, VirtStub, VirtWire, Virtproxyd,
+    VirtproxydBuilder, python_libvirt, uri_tcp, uri_tls, uri_unix, virsh, virt_admin,
 };
 pub use wire::{Ending, Wire};

@@ -6,11 +6,13 @@ mod clients;
 mod guest;
 mod libvirtd;
 mod settings;
+mod stub;
 mod virtproxyd;
 mod wire;
 
 pub use clients::{python_libvirt, uri_tcp, uri_tls, uri_unix, virsh, virt_admin};
 pub use guest::GUEST_BANNER;
 pub use libvirtd::{Libvirtd, LibvirtdBuilder};
+pub use stub::{Part, VirtStub};
 pub use virtproxyd::{Virtproxyd, VirtproxydBuilder};
 pub use wire::{VirtFrame, VirtWire};

@@ -1,7 +1,11 @@
 //! SASL, with users of the test.
 
 use anyhow::Result;
-use testbed::{Client, Libvirtd, SaslUsers, Virtproxyd, uri_tcp, uri_unix, virsh};
+use testbed::{
+    Client, Libvirtd, SaslUsers, VirtStub, Virtproxyd, uri_tcp, uri_unix, virsh, virt_admin,
+};
+use virt_proto::identity::name;
+use virt_proto::{Payload, Procedure, SetIdentity, TypedParam, TypedValue};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_virtproxyd");
 
@@ -130,4 +134,33 @@ fn rules_know_a_user_by_the_name_that_sasl_has_proved() {
     let bed = Bed::start(rules).unwrap();
     let names = bed.on_tcp("secret", LIST).unwrap().run().unwrap();
     assert_eq!(names.succeeded().unwrap().trim(), "test");
+}
+
+#[test]
+fn the_name_is_told_to_administrators_and_to_the_daemon() {
+    let bed = Bed::start("").unwrap();
+    let daemon = VirtStub::start(&bed.proxy.daemons().join("virtoddd-sock"), VirtStub::obey);
+    let daemon = daemon.unwrap();
+    let authfile = bed.users.authfile("127.0.0.1", "fred", "secret").unwrap();
+    let uri = uri_tcp("odd:///x", bed.proxy.tcp_port());
+    let uri = format!("{uri}?authfile={}", authfile.display());
+    let _client = virsh(&uri)
+        .args(["event", "--all", "--loop"])
+        .start()
+        .unwrap();
+    let told = loop {
+        let call = daemon.next_call().unwrap();
+        if call.header.procedure == Procedure::CONNECT_SET_IDENTITY {
+            break SetIdentity::decode(&call.payload).unwrap().params;
+        }
+    };
+    let fred = TypedParam::new(name::SASL_USER_NAME, TypedValue::String("fred".into()));
+    assert_eq!(told, [fred]);
+    let admin = virt_admin("virtproxyd", &bed.proxy.admin_socket());
+    let info = admin
+        .args(["client-info", "virtproxyd", "2"])
+        .run()
+        .unwrap();
+    let info = info.succeeded().unwrap();
+    assert!(info.contains("sasl_user_name : fred\n"), "{info}");
 }

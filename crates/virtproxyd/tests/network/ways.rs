@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use testbed::{
-    Client, PATIENCE, Running, eventually, python_libvirt, uri_tcp, uri_tls, uri_unix, virsh,
-    virt_admin,
+    Client, PATIENCE, Running, VirtStub, eventually, python_libvirt, uri_tcp, uri_tls, uri_unix,
+    virsh, virt_admin,
 };
+use virt_proto::identity::name;
+use virt_proto::{Payload, Procedure, SetIdentity, TypedParam, TypedValue};
 
 use crate::pki::{Gate, Pki};
 
 const TEST: &str = "test:///default";
 const QEMU: &str = "qemu:///system";
+
+/// What the log says of an opened session.
+const OPENED: &str = " opened qemu:///system";
 
 /// Asked of the test driver; some of it fails.
 const COMMANDS: &[&str] = &[
@@ -221,5 +226,60 @@ fn volumes_go_up_and_down_over_the_network() -> Result<()> {
         run(down, &["vol-download", "volume", &file, "--pool", "pool"])?;
         ensure!(fs::read(&got)? == bytes, "{down} changes bytes");
     }
+    Ok(())
+}
+
+#[test]
+fn daemons_are_told_the_name_in_a_certificate() {
+    let ways = Ways::open().unwrap();
+    let socket = ways.gate.proxy.daemons().join("virtoddd-sock");
+    let daemon = VirtStub::start(&socket, VirtStub::obey).unwrap();
+    let client = virsh(&ways.tls("odd:///x")).args(["event", "--all", "--loop"]);
+    let _client = client.start().unwrap();
+    let told = loop {
+        let call = daemon.next_call().unwrap();
+        if call.header.procedure == Procedure::CONNECT_SET_IDENTITY {
+            break SetIdentity::decode(&call.payload).unwrap().params;
+        }
+    };
+    let good = TypedValue::String("CN=good".into());
+    assert_eq!(told, [TypedParam::new(name::X509_DISTINGUISHED_NAME, good)]);
+}
+
+#[test]
+fn streams_over_tls_that_nobody_reads_cost_little_and_leave_nothing() -> Result<()> {
+    const GROWTH: u64 = 4 << 10;
+    let ways = Ways::open()?;
+    let pool = ways.gate.libvirtd.folder().join("pool");
+    fs::create_dir(&pool)?;
+    let [_, tcp, tls] = ways.all(QEMU);
+    let target = pool.to_string_lossy();
+    run(
+        &tls,
+        &["pool-create-as", "pool", "dir", "--target", &target],
+    )?;
+    run(&tcp, &["vol-create-as", "pool", "volume", "64M"])?;
+    fs::write(pool.join("volume"), vec![7; 64 << 20])?;
+    let proxy = &ways.gate.proxy;
+    let sessions = proxy.log().matches(OPENED).count();
+    eventually(PATIENCE, "their ends", || {
+        proxy.log().matches("closed the connection").count() >= sessions
+    })?;
+    let (memory, descriptors) = (proxy.rss_kb()?, proxy.descriptors()?);
+    for uri in [&tcp, &tls] {
+        let client = script("stream.py", uri).args(["volume", "stalled"]);
+        let mut stalled = start_until(&client, "stalled")?;
+        let mut last = (proxy.cpu_ticks()?, 0);
+        eventually(PATIENCE, "rest", || {
+            let now = proxy.cpu_ticks().unwrap_or_default();
+            last = (now, if now == last.0 { last.1 + 1 } else { 0 });
+            last.1 >= 50
+        })?;
+        let grown = proxy.rss_kb()?.saturating_sub(memory);
+        ensure!(grown < GROWTH, "the proxy grew by {grown} kB for {uri}");
+        stalled.process().kill();
+        proxy.await_descriptors(descriptors)?;
+    }
+    run(&tls, &["list"])?;
     Ok(())
 }

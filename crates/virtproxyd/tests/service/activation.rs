@@ -10,6 +10,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use testbed::{
     Client, Libvirtd, PATIENCE, Running, eventually, free_port, packages, uri_tcp, uri_unix, virsh,
+    virt_admin,
 };
 
 use crate::home::{Home, PROGRAM};
@@ -37,17 +38,18 @@ fn handed_over_sockets_are_known_by_their_names_and_no_others_are_opened() {
     let home =
         Home::new("listen_tcp = 1\nauth_tcp = \"none\"\nlisten_addr = \"127.0.0.1\"").unwrap();
     libvirtd.link_as(home.path(), "test").unwrap();
-    let (writing, looking) = (home.join("any-name"), home.join("another"));
+    let [writing, looking, admin] = ["any-name", "another", "third"].map(|name| home.join(name));
     let port = free_port().unwrap();
     let address = format!("127.0.0.1:{port}");
     let sockets = [
         ("virtproxyd.socket", writing.to_str().unwrap()),
         ("virtproxyd-ro.socket", looking.to_str().unwrap()),
+        ("virtproxyd-admin.socket", admin.to_str().unwrap()),
         ("virtproxyd-tcp.socket", &*address),
     ];
     let mut manager = activated(&home, &sockets).unwrap();
     eventually(PATIENCE, "the activator", || {
-        looking.exists() && writing.exists()
+        looking.exists() && writing.exists() && admin.exists()
     })
     .unwrap();
     let undefine = |uri: &str| virsh(uri).args(["destroy", "test"]).run().unwrap();
@@ -58,7 +60,17 @@ fn handed_over_sockets_are_known_by_their_names_and_no_others_are_opened() {
         .unwrap();
     let listed = virsh(&uri_tcp("test:///default", port)).args(["list", "--all"]);
     assert!(listed.run().unwrap().succeeded().unwrap().contains("test"));
+    let servers = virt_admin("virtproxyd", &admin).args(["server-list"]);
+    assert!(
+        servers
+            .run()
+            .unwrap()
+            .succeeded()
+            .unwrap()
+            .contains("virtproxyd")
+    );
     assert!(!home.join("libvirt-sock").exists());
+    assert!(!home.join("libvirt-admin-sock").exists());
     assert!(TcpStream::connect(("127.0.0.1", 16509)).is_err());
     manager.process().terminate().unwrap();
     assert!(writing.exists(), "the manager's socket was removed");

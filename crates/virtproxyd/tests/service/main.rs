@@ -8,3 +8,4 @@ mod home;
 mod life;
 mod refusals;
 mod session_mode;
+mod settings;

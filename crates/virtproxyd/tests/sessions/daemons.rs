@@ -1,67 +1,36 @@
 //! Daemons that no Debian package has: old ones, and such that do not behave. Each is a few lines
-//! that play its part; what real ones do is in the other files.
-
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+//! that play a part; what real ones do is in the other files.
 
 use anyhow::{Context, Result, ensure};
-use testbed::{VirtFrame, VirtWire, Virtproxyd};
+use testbed::{Part, VirtFrame, VirtStub, VirtWire, Virtproxyd};
 use virt_proto::{
-    AuthList, AuthType, AuthTypes, ErrorDomain, ErrorNumber, GetUri, MessageType, Open, OpenFlags,
-    Payload, PolkitReply, Procedure, RemoteError, SetIdentity, TypedValue, Uri, keepalive,
+    AuthList, AuthType, AuthTypes, ErrorNumber, GetUri, MessageType, Open, OpenFlags, Payload,
+    PolkitReply, Procedure, SetIdentity, TypedValue, Uri, keepalive,
 };
 
 use crate::house::virtproxyd;
 
-/// What a daemon does with a call; `false` ends the connection.
-type Part = fn(&mut VirtWire, &VirtFrame) -> Result<bool>;
-
-/// Starts virtproxyd with a daemon for `odd:///x` behind it; gives the calls that the daemon gets.
-fn behind(part: Part) -> Result<(Virtproxyd, Receiver<VirtFrame>)> {
+/// Starts virtproxyd with a daemon for `odd:///x` behind it.
+fn behind(part: Part) -> Result<(Virtproxyd, VirtStub)> {
     let proxy = virtproxyd().start()?;
-    let listener = UnixListener::bind(proxy.daemons().join("virtoddd-sock"))?;
-    let (sender, calls) = channel();
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let sender = sender.clone();
-            let _ = client
-                .map_err(Into::into)
-                .and_then(|client| play(client, part, |call| sender.send(call).is_ok()));
-        }
-    });
-    Ok((proxy, calls))
-}
-
-fn play(client: UnixStream, part: Part, note: impl Fn(VirtFrame) -> bool) -> Result<()> {
-    let mut wire = VirtWire::new(client)?;
-    loop {
-        let call = wire.receive()?;
-        let goes_on = part(&mut wire, &call)?;
-        if !note(call) || !goes_on {
-            return Ok(());
-        }
-    }
-}
-
-fn reply(wire: &mut VirtWire, call: &VirtFrame, payload: &impl Payload) -> Result<bool> {
-    wire.send(&call.header.reply().frame(payload))?;
-    Ok(true)
-}
-
-fn refuse(wire: &mut VirtWire, call: &VirtFrame, number: ErrorNumber) -> Result<bool> {
-    let error = RemoteError::new(number, ErrorDomain::REMOTE, "not by this daemon");
-    wire.send(&call.header.refusal().frame(&error))?;
-    Ok(true)
+    let daemon = VirtStub::start(&proxy.daemons().join("virtoddd-sock"), part)?;
+    Ok((proxy, daemon))
 }
 
 /// A daemon that does what it is told.
 fn good(wire: &mut VirtWire, call: &VirtFrame) -> Result<bool> {
     match call.header.procedure {
-        Procedure::AUTH_LIST => reply(wire, call, &AuthTypes(vec![AuthType::NONE])),
         Procedure::CONNECT_GET_URI => reply(wire, call, &Uri("odd:///x".into())),
-        _ => reply(wire, call, &()),
+        _ => VirtStub::obey(wire, call),
     }
+}
+
+fn reply(wire: &mut VirtWire, call: &VirtFrame, payload: &impl Payload) -> Result<bool> {
+    VirtStub::reply(wire, call, payload)
+}
+
+fn refuse(wire: &mut VirtWire, call: &VirtFrame, number: ErrorNumber) -> Result<bool> {
+    VirtStub::refuse(wire, call, number)
 }
 
 /// Opens `odd:///x` as a client: the refusal's text, if it is refused.
@@ -84,9 +53,11 @@ fn open(proxy: &Virtproxyd) -> Result<Option<String>> {
 
 #[test]
 fn a_daemon_hears_the_clients_flags_and_identity_before_any_call_of_its() -> Result<()> {
-    let (proxy, calls) = behind(good)?;
+    let (proxy, daemon) = behind(good)?;
     ensure!(open(&proxy)?.is_none(), "refused");
-    let calls: Vec<_> = calls.iter().take(4).collect();
+    let calls = (0..4)
+        .map(|_| daemon.next_call())
+        .collect::<Result<Vec<_>>>()?;
     let procedures: Vec<_> = calls.iter().map(|call| call.header.procedure).collect();
     let expected = [
         Procedure::AUTH_LIST,
@@ -123,7 +94,7 @@ fn a_daemon_that_cannot_be_told_who_a_client_is_serves_it_and_the_log_tells() ->
                 _ => good(wire, call),
             },
         };
-        let (proxy, _calls) = behind(old)?;
+        let (proxy, _daemon) = behind(old)?;
         ensure!(open(&proxy)?.is_none(), "refused");
         proxy.await_log("cannot be told who a client is")?;
     }
@@ -132,7 +103,7 @@ fn a_daemon_that_cannot_be_told_who_a_client_is_serves_it_and_the_log_tells() ->
 
 #[test]
 fn a_daemon_may_ping_and_ask_for_polkit() -> Result<()> {
-    let (proxy, calls) = behind(|wire, call| {
+    let (proxy, daemon) = behind(|wire, call| {
         wire.send(&keepalive::header(keepalive::PING).frame(&()))?;
         let pong = wire.receive()?.header;
         ensure!(
@@ -146,9 +117,9 @@ fn a_daemon_may_ping_and_ask_for_polkit() -> Result<()> {
         }
     })?;
     ensure!(open(&proxy)?.is_none(), "refused");
-    let calls = calls.iter().map(|call| call.header.procedure);
-    let second = calls.into_iter().nth(1);
-    ensure!(second == Some(Procedure::AUTH_POLKIT), "{second:?}");
+    daemon.next_call()?;
+    let second = daemon.next_call()?.header.procedure;
+    ensure!(second == Procedure::AUTH_POLKIT, "{second:?}");
     Ok(())
 }
 
@@ -198,7 +169,7 @@ fn a_daemon_that_does_not_behave_is_told_of_at_once() -> Result<()> {
         ),
     ];
     for (part, reason) in table {
-        let (proxy, _calls) = behind(part)?;
+        let (proxy, _daemon) = behind(part)?;
         let text = open(&proxy)?.with_context(|| format!("{reason}: opened"))?;
         ensure!(text.contains(reason), "{reason}: {text}");
         proxy.await_log(reason)?;
@@ -208,7 +179,7 @@ fn a_daemon_that_does_not_behave_is_told_of_at_once() -> Result<()> {
 
 #[test]
 fn a_client_that_leaves_before_its_daemon_has_answered_leaves_nothing() -> Result<()> {
-    let (proxy, calls) = behind(|wire, call| match call.header.message_type {
+    let (proxy, daemon) = behind(|wire, call| match call.header.message_type {
         MessageType::CALL => wire.receive().map(|_| true),
         _ => Ok(true),
     })?;
@@ -230,6 +201,6 @@ fn a_client_that_leaves_before_its_daemon_has_answered_leaves_nothing() -> Resul
     );
     drop(wire);
     proxy.await_descriptors(before)?;
-    drop(calls);
+    drop(daemon);
     Ok(())
 }

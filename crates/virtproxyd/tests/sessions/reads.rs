@@ -107,7 +107,6 @@ const OF_QEMU: &[&str] = &[
     "domcontrol idle",
     "domjobinfo idle",
     "domtime idle",
-    "domstats idle",
     "guestinfo idle",
     "snapshot-list idle",
     "checkpoint-list idle",
@@ -155,6 +154,7 @@ const OF_THE_MOMENT: &[(&str, &str)] = &[
     (QEMU, "nodecpustats"),
     (QEMU, "freecell"),
     (QEMU, "dommemstat idle"),
+    (QEMU, "domstats idle"),
 ];
 
 fn ask(door: &Door, uri: &str, command: &str) -> Result<Answer> {
