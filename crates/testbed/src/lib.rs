@@ -63,7 +63,7 @@ pub use sasl::SaslUsers;
 pub use scratch::Scratch;
 pub use stub::{Stop, Stub};
 pub use virt::{
-    GUEST_BANNER, Libvirtd, LibvirtdBuilder, Part, VirtFrame, VirtStub, VirtWire, Virtproxyd,
+    GUEST_BANNER, Libvirtd, LibvirtdBuilder, VirtFrame, VirtStub, VirtWire, Virtproxyd,
     VirtproxydBuilder, python_libvirt, uri_tcp, uri_tls, uri_unix, virsh, virt_admin,
 };
 pub use wire::{Ending, Wire};

@@ -13,6 +13,6 @@ mod wire;
 pub use clients::{python_libvirt, uri_tcp, uri_tls, uri_unix, virsh, virt_admin};
 pub use guest::GUEST_BANNER;
 pub use libvirtd::{Libvirtd, LibvirtdBuilder};
-pub use stub::{Part, VirtStub};
+pub use stub::VirtStub;
 pub use virtproxyd::{Virtproxyd, VirtproxydBuilder};
 pub use wire::{VirtFrame, VirtWire};

@@ -12,9 +12,6 @@ use virt_proto::{AuthType, AuthTypes, ErrorDomain, ErrorNumber, Payload, Procedu
 use super::wire::{VirtFrame, VirtWire};
 use crate::eventually::PATIENCE;
 
-/// What it does with a call; `false` ends the connection.
-pub type Part = fn(&mut VirtWire, &VirtFrame) -> Result<bool>;
-
 /// It serves one client after the other for as long as the test runs.
 #[derive(Debug)]
 pub struct VirtStub {
@@ -22,18 +19,22 @@ pub struct VirtStub {
 }
 
 impl VirtStub {
-    /// Listens on `socket`, whose folder must be there.
+    /// Listens on `socket`, whose folder must be there. `part` is what it does with a call; where
+    /// that is `false`, it ends the connection.
     ///
     /// # Errors
     /// When it cannot.
-    pub fn start(socket: &Path, part: Part) -> Result<VirtStub> {
+    pub fn start<P>(socket: &Path, mut part: P) -> Result<VirtStub>
+    where
+        P: FnMut(&mut VirtWire, &VirtFrame) -> Result<bool> + Send + 'static,
+    {
         let listener = UnixListener::bind(socket)
             .with_context(|| format!("cannot listen on {}", socket.display()))?;
         let (sender, calls) = channel();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // A client that leaves ends its part.
-                let _ = play(client, part, &sender);
+                let _ = play(client, &mut part, &sender);
             }
         });
         Ok(VirtStub { calls })
@@ -79,7 +80,11 @@ impl VirtStub {
     }
 }
 
-fn play(client: UnixStream, part: Part, calls: &Sender<VirtFrame>) -> Result<()> {
+fn play(
+    client: UnixStream,
+    mut part: impl FnMut(&mut VirtWire, &VirtFrame) -> Result<bool>,
+    calls: &Sender<VirtFrame>,
+) -> Result<()> {
     let mut wire = VirtWire::new(client)?;
     loop {
         let call = wire.receive()?;

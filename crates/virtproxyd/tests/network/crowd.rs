@@ -1,5 +1,6 @@
 //! More clients than there may be, and those that never say who they are.
 
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
@@ -36,6 +37,18 @@ fn clients_that_never_log_in_keep_nobody_out() {
         .unwrap();
     let waiting: usize = waiting.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(waiting <= 10, "{info}");
+    // Who had to make room is told to go.
+    for client in &silent {
+        client.set_nonblocking(true).unwrap();
+    }
+    let gone = |mut client: &TcpStream| match client.read(&mut [0; 64]) {
+        Ok(len) => len == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    };
+    eventually(PATIENCE, "the ends of those who had to go", || {
+        silent.iter().filter(|client| gone(client)).count() >= 15
+    })
+    .unwrap();
     drop(silent);
     gate.proxy.await_descriptors(before).unwrap();
 }

@@ -2,13 +2,16 @@
 //! that play a part; what real ones do is in the other files.
 
 use anyhow::{Context, Result, ensure};
-use testbed::{Part, VirtFrame, VirtStub, VirtWire, Virtproxyd};
+use testbed::{VirtFrame, VirtStub, VirtWire, Virtproxyd};
 use virt_proto::{
     AuthList, AuthType, AuthTypes, ErrorNumber, GetUri, MessageType, Open, OpenFlags, Payload,
     PolkitReply, Procedure, SetIdentity, TypedValue, Uri, keepalive,
 };
 
 use crate::house::virtproxyd;
+
+/// What a daemon does with a call; `false` ends the connection.
+type Part = fn(&mut VirtWire, &VirtFrame) -> Result<bool>;
 
 /// Starts virtproxyd with a daemon for `odd:///x` behind it.
 fn behind(part: Part) -> Result<(Virtproxyd, VirtStub)> {

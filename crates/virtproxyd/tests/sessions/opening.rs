@@ -227,5 +227,15 @@ fn rules_are_about_what_is_opened_whatever_was_asked_for() -> Result<()> {
         let text = error.message.unwrap_or_default();
         ensure!(text.contains("read only"), "{text}");
     }
+    let proxy = virtproxyd()
+        .config("uri_access = [ \"deny to qemu:*\", \"allow\" ]")
+        .start()?;
+    libvirtd.link_as(&proxy.daemons(), "qemu")?;
+    let mut wire = VirtWire::unix(&proxy.socket())?;
+    good(wire.call(&AuthList)?)?;
+    for name in [None, Some(""), Some(QEMU)] {
+        let error = wire.call(&open(name))?.err().context("opened")?;
+        ensure!(error.number == ErrorNumber::ACCESS_DENIED, "{error:?}");
+    }
     Ok(())
 }

@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use anyhow::{Result, ensure};
-use testbed::{Libvirtd, PATIENCE, Process, VirtWire, eventually};
-use virt_proto::{GetUri, OpenFlags, Procedure, Program, Serial, Status, Uri};
+use testbed::{Libvirtd, PATIENCE, Process, VirtStub, VirtWire, eventually};
+use virt_proto::{
+    Call, Feature, GetUri, OpenFlags, Procedure, Program, Serial, Status, Supported,
+    SupportsFeature, Uri, keepalive,
+};
 
 use crate::house::{House, QEMU, TEST, script, start_until, virtproxyd};
 
@@ -97,6 +103,48 @@ fn too_many_calls_stop_their_client_and_nobody_else() -> Result<()> {
 }
 
 #[test]
+fn a_daemon_never_has_more_calls_of_a_client_than_it_may_make() -> Result<()> {
+    const MOST: usize = 3;
+    let proxy = virtproxyd().config("max_client_requests = 3").start()?;
+    let (lend, borrow) = channel();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heard);
+    // It keeps all of the client's calls to itself, and the test answers them.
+    let daemon = VirtStub::start(&proxy.daemons().join("virtoddd-sock"), move |wire, call| {
+        if call.header.procedure == GetUri::PROCEDURE {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Ok(true);
+        }
+        lend.send(VirtWire::new(wire.socket().try_clone()?)?)?;
+        VirtStub::obey(wire, call)
+    })?;
+    let mut wire = VirtWire::unix(&proxy.socket())?;
+    wire.open("odd:///x", OpenFlags::default())?;
+    let mut answers = borrow.recv()?;
+    for _ in 0..3 {
+        daemon.next_call()?;
+    }
+    for serial in 0..10 {
+        wire.send(&GetUri.frame(Serial(serial)))?;
+    }
+    for answered in 0..3 {
+        eventually(PATIENCE, "the calls that may be made", || {
+            heard.load(Ordering::SeqCst) >= answered + MOST
+        })?;
+        await_rest(&proxy)?;
+        let calls = heard.load(Ordering::SeqCst);
+        ensure!(
+            calls == answered + MOST,
+            "{calls} calls, {answered} answers"
+        );
+        let call = daemon.next_call()?.header;
+        answers.send(&call.reply().frame(&Uri(String::new())))?;
+        ensure!(wire.receive()?.header == call.reply(), "a wrong answer");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_client_that_answers_no_ping_is_dead() -> Result<()> {
     let proxy = virtproxyd().config("keepalive_interval = 1\nkeepalive_count = 2");
     let house = House::open_with(proxy, Libvirtd::builder().config("keepalive_interval = -1"))?;
@@ -106,9 +154,18 @@ fn a_client_that_answers_no_ping_is_dead() -> Result<()> {
     // It never asked for pings, so it gets none and stays.
     let mut silent = house.proxied().wire()?;
     silent.open(TEST, OpenFlags::default())?;
-    let with_three = house.proxy.descriptors()?;
+    // One that asks late is pinged too.
+    let mut late = house.proxied().wire()?;
+    late.open(TEST, OpenFlags::default())?;
+    let supported = late.call(&SupportsFeature(Feature::PROGRAM_KEEPALIVE))?;
+    ensure!(supported == Ok(Supported(true)), "{supported:?}");
+    let with_all = house.proxy.descriptors()?;
     dead.process().pause()?;
-    house.proxy.await_descriptors(with_three - 1)?;
+    let (pings, _) = late.receive_to_end()?;
+    let ping = keepalive::header(keepalive::PING).frame(&());
+    ensure!(pings == ping.repeat(2), "{pings:?}");
+    // Each has taken its connection to libvirtd along.
+    house.proxy.await_descriptors(with_all - 4)?;
     ensure!(
         silent.call(&GetUri)? == Ok(Uri(TEST.into())),
         "the silent one was dropped"
