@@ -5,9 +5,9 @@
 use gatehouse_fuzz::payload_round_trip;
 use libfuzzer_sys::fuzz_target;
 use virt_proto::admin::{
-    ClientInfo, ClientList, CloseClient, GetClientInfo, ListClients, LoggingFilters, LoggingOutputs,
-    LookupClient, LookupServer, ServerList, SetClientLimits, SetLoggingFilters, SetLoggingOutputs,
-    SetThreadpool, UpdateTlsFiles,
+    ClientInfo, ClientList, CloseClient, GetClientInfo, ListClients, LoggingFilters,
+    LoggingOutputs, LookupClient, LookupServer, ServerList, SetClientLimits, SetLoggingFilters,
+    SetLoggingOutputs, SetThreadpool, UpdateTlsFiles,
 };
 
 fuzz_target!(|payload: &[u8]| {
