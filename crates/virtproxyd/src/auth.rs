@@ -142,6 +142,11 @@ impl Authentication {
         self.done
     }
 
+    /// Whether the client is to log in with SASL and has not yet.
+    pub(crate) fn awaits_sasl(&self) -> bool {
+        !self.done && self.subject.method == Method::Sasl
+    }
+
     /// Whether the client has failed so often that it is to be disconnected.
     pub(crate) fn is_hopeless(&self) -> bool {
         !self.done && self.failures >= MAX_FAILURES

@@ -103,13 +103,15 @@ impl<'a> Conversation<'a> {
         link: Link,
         auth: Authentication,
     ) -> Conversation<'a> {
+        let mut reader = FrameReader::new(FrameLimit::CURRENT);
+        reader.await_sasl(auth.awaits_sasl());
         Conversation {
             shared,
             caller,
             live,
             presence,
             link,
-            reader: FrameReader::new(FrameLimit::CURRENT),
+            reader,
             auth,
             heartbeat: Heartbeat::new(live.config.keepalive),
             heard: false,
@@ -195,6 +197,7 @@ impl<'a> Conversation<'a> {
         if !self.auth.is_done() {
             return Ok(());
         }
+        self.reader.await_sasl(false);
         let name = self.auth.sasl_name().map(str::to_owned);
         self.presence.update(|about| {
             about.authenticated = true;

@@ -44,6 +44,8 @@ pub(crate) enum FrameError {
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     limit: FrameLimit,
+    /// Whether steps of SASL are kept though they are long.
+    awaits_sasl: bool,
     head: [u8; FrameHead::SIZE],
     head_len: usize,
     /// Once the head is there.
@@ -66,11 +68,17 @@ impl FrameReader {
     pub(crate) fn new(limit: FrameLimit) -> FrameReader {
         FrameReader {
             limit,
+            awaits_sasl: false,
             head: [0; FrameHead::SIZE],
             head_len: 0,
             body: None,
             payload: Vec::new(),
         }
+    }
+
+    /// Whether steps of SASL may come: others need not keep memory for them.
+    pub(crate) fn await_sasl(&mut self, awaits: bool) {
+        self.awaits_sasl = awaits;
     }
 
     /// The next frame; `None` at the end of the stream. Cancel safe: what was read stays.
@@ -128,7 +136,8 @@ impl FrameReader {
         let head = FrameHead::decode(&self.head)?;
         let len = self.limit.check(head.len)? as usize;
         let missing = len.saturating_sub(FrameHead::SIZE);
-        let is_sasl = head.header.program == Program::REMOTE
+        let is_sasl = self.awaits_sasl
+            && head.header.program == Program::REMOTE
             && [Procedure::AUTH_SASL_START, Procedure::AUTH_SASL_STEP]
                 .contains(&head.header.procedure);
         let body = Body {

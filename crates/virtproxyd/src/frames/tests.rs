@@ -125,3 +125,18 @@ proptest! {
         prop_assert_eq!(again, stream);
     }
 }
+
+#[test]
+fn a_long_step_of_sasl_is_kept_only_where_one_is_awaited() {
+    let step = Header::call(Program::REMOTE, Procedure::AUTH_SASL_STEP, Serial(1));
+    let frame = step.frame_around(&vec![7; KEPT + 1]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for awaits in [false, true] {
+        let mut reader = FrameReader::new(FrameLimit::CURRENT);
+        reader.await_sasl(awaits);
+        let read = runtime.block_on(reader.next(&mut &frame[..]));
+        assert_eq!(read.unwrap().unwrap().payload.is_some(), awaits);
+    }
+}
