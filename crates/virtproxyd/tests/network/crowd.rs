@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use testbed::{PATIENCE, VirtWire, eventually, uri_unix, virsh, virt_admin};
 use virt_proto::OpenFlags;
@@ -45,7 +46,9 @@ fn clients_that_never_log_in_keep_nobody_out() {
         Ok(len) => len == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     };
-    eventually(PATIENCE, "the ends of those who had to go", || {
+    // Long before the handshake is given up, after 30 s.
+    let soon = Duration::from_secs(15);
+    eventually(soon, "the ends of those who had to go", || {
         silent.iter().filter(|client| gone(client)).count() >= 15
     })
     .unwrap();

@@ -1,11 +1,13 @@
 //! Daemons that no Debian package has: old ones, and such that do not behave. Each is a few lines
 //! that play a part; what real ones do is in the other files.
 
+use std::sync::mpsc::channel;
+
 use anyhow::{Context, Result, ensure};
 use testbed::{VirtFrame, VirtStub, VirtWire, Virtproxyd};
 use virt_proto::{
-    AuthList, AuthType, AuthTypes, ErrorNumber, GetUri, MessageType, Open, OpenFlags, Payload,
-    PolkitReply, Procedure, SetIdentity, TypedValue, Uri, keepalive,
+    AuthList, AuthType, AuthTypes, Call, ErrorNumber, GetUri, Open, OpenFlags, Payload,
+    PolkitReply, Procedure, Serial, SetIdentity, TypedValue, Uri, keepalive,
 };
 
 use crate::house::virtproxyd;
@@ -182,22 +184,21 @@ fn a_daemon_that_does_not_behave_is_told_of_at_once() -> Result<()> {
 
 #[test]
 fn a_client_that_leaves_before_its_daemon_has_answered_leaves_nothing() -> Result<()> {
-    let (proxy, daemon) = behind(|wire, call| match call.header.message_type {
-        MessageType::CALL => wire.receive().map(|_| true),
-        _ => Ok(true),
+    let proxy = virtproxyd().start()?;
+    let (note, called) = channel();
+    let _daemon = VirtStub::start(&proxy.daemons().join("virtoddd-sock"), move |wire, _| {
+        note.send(())?;
+        wire.receive().map(|_| true)
     })?;
-    // Once it answers, it has all the descriptors that it needs by itself.
-    let mut other = VirtWire::unix(&proxy.socket())?;
-    other.call(&AuthList)?.ok().context("no list")?;
-    let before = proxy.descriptors()?;
     let mut wire = VirtWire::unix(&proxy.socket())?;
     wire.call(&AuthList)?.ok().context("no list")?;
+    let with_client = proxy.descriptors()?;
     let open = Open {
         name: Some("odd:///x".into()),
         flags: OpenFlags::default(),
     };
-    wire.send(&virt_proto::Call::frame(&open, virt_proto::Serial(9)))?;
-    proxy.await_descriptors(before + 2)?;
+    wire.send(&open.frame(Serial(9)))?;
+    called.recv()?;
     // Its pings are answered while it waits.
     wire.send(&keepalive::header(keepalive::PING).frame(&()))?;
     let pong = wire.receive()?.header;
@@ -206,7 +207,5 @@ fn a_client_that_leaves_before_its_daemon_has_answered_leaves_nothing() -> Resul
         "{pong:?}"
     );
     drop(wire);
-    proxy.await_descriptors(before)?;
-    drop(daemon);
-    Ok(())
+    proxy.await_descriptors(with_client - 1)
 }
