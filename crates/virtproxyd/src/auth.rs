@@ -4,6 +4,7 @@
 //! connection, though not for ever.
 
 mod layer;
+mod passwords;
 mod polkit;
 mod sasl;
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub(crate) use self::sasl::PLACES as SASL_PLACES;
 pub(crate) use layer::SaslLayer;
 
 use crate::clients::Transport;
-use crate::config::{Auth, Method};
+use crate::config::{Auth, Listening, Method};
 use crate::who::UnixPeer;
 
 /// Attempts on one connection that may fail. Clients of libvirt make one.
@@ -44,6 +45,15 @@ pub(crate) struct AuthSettings {
     throttle: Throttle,
 }
 
+/// Why clients could not authenticate themselves.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuthError {
+    #[error(transparent)]
+    Sasl(#[from] SaslError),
+    #[error("{0}")]
+    Passwords(String),
+}
+
 /// What is elsewhere than on other systems.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elsewhere {
@@ -57,12 +67,33 @@ impl AuthSettings {
     /// Gets ready for what is configured. Reads files.
     ///
     /// # Errors
-    /// When SASL is asked for and cannot be had.
-    pub(crate) fn new(auth: &Auth, elsewhere: Elsewhere) -> Result<AuthSettings, SaslError> {
-        let methods = [auth.unix_ro, auth.unix_rw, auth.tcp, auth.tls];
-        let sasl = match methods.contains(&Method::Sasl) {
-            true => Some(Sasl::load(sasl::SERVICE, elsewhere.sasl_folder.as_deref())?),
-            false => None,
+    /// When SASL is asked for by sockets that are `opened` and cannot be had, or its passwords are
+    /// open to everyone. Without need for it, its absence shows once a client comes.
+    pub(crate) fn new(
+        auth: &Auth,
+        opened: &Listening,
+        elsewhere: Elsewhere,
+    ) -> Result<AuthSettings, AuthError> {
+        let opened_with = [
+            (auth.unix_ro, true),
+            (auth.unix_rw, true),
+            (auth.tcp, opened.tcp),
+            (auth.tls, opened.tls),
+        ];
+        let mut with_sasl = opened_with
+            .iter()
+            .filter(|(method, _)| *method == Method::Sasl);
+        let is_needed = with_sasl.clone().any(|(_, opened)| *opened);
+        let folder = elsewhere.sasl_folder.as_deref();
+        let sasl = match with_sasl.next() {
+            Some(_) if is_needed => {
+                passwords::check(folder).map_err(AuthError::Passwords)?;
+                Some(Sasl::load(sasl::SERVICE, folder)?)
+            }
+            Some(_) => Sasl::load(sasl::SERVICE, folder)
+                .inspect_err(|error| tracing::debug!("no SASL, which no socket needs yet: {error}"))
+                .ok(),
+            None => None,
         };
         let patterns = |list: &Vec<String>| list.iter().map(|name| Wildcard::glob(name)).collect();
         Ok(AuthSettings {

@@ -4,7 +4,6 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +11,7 @@ use gate::lifecycle::{PidFile, Signal, Signals, Starter, State, hold_signals, te
 use gate::limits::{Descriptors, accept_with_room};
 use gate::listen::Listener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use virt_proto::Identity;
@@ -23,6 +22,7 @@ use crate::certificates::Certificates;
 use crate::clients::{About, Clients, Transport};
 use crate::config::{Config, Method};
 use crate::doors::{self, Door, OpenDoor, Purpose};
+use crate::fatal::{Fatal, OrExit, Status};
 use crate::logging::Logging;
 use crate::options::Options;
 use crate::orders::Orders;
@@ -50,19 +50,25 @@ pub(crate) fn run(
     source: &Source,
     config: Config,
     logging: &Logging,
-) -> Result<()> {
-    let live = source.live(config)?;
-    hold_signals().context("cannot hold signals back")?;
+) -> Result<(), Fatal> {
+    let live = source.live(config).or_exit(Status::Config)?;
+    hold_signals()
+        .context("cannot hold signals back")
+        .or_exit(Status::Signals)?;
     let descriptors = Descriptors::raise_limit();
-    let given = take_doors(source, &live.config)?;
+    let given = take_doors(source, &live.config).or_exit(Status::Network)?;
     let has_tls = match &*given {
         [] => live.config.listening.tls,
         doors => doors.iter().any(OpenDoor::has_tls),
     };
     let certificates = has_tls.then(|| load_certificates(source, &live.config));
-    let certificates = certificates.transpose()?;
+    let certificates = certificates.transpose().or_exit(Status::Network)?;
     let (doors, handed_over) = match given.is_empty() {
-        true => (open_doors(source, &live.config)?, None),
+        true => {
+            make_folder(source, &live.config).or_exit(Status::RunFolder)?;
+            let doors = open_doors(source, &live.config).or_exit(Status::Network)?;
+            (doors, None)
+        }
         false => {
             let handed_over = HandedOver::of(&given);
             (given, Some(handed_over))
@@ -70,13 +76,18 @@ pub(crate) fn run(
     };
     let mut starter = Starter::default();
     if options.daemon {
-        starter.leave().context("cannot become a daemon")?;
+        starter
+            .leave()
+            .context("cannot become a daemon")
+            .or_exit(Status::Init)?;
     }
     let pid_file = options.pid_file.as_ref().unwrap_or(&source.paths.pid_file);
-    let _pid_file = PidFile::create(pid_file, None).map_err(|error| {
-        let error = gate::describe(&error);
-        anyhow::anyhow!("cannot write the pid file {}: {error}", pid_file.display())
-    })?;
+    let _pid_file = PidFile::create(pid_file, None)
+        .map_err(|error| {
+            let error = gate::describe(&error);
+            anyhow::anyhow!("cannot write the pid file {}: {error}", pid_file.display())
+        })
+        .or_exit(Status::Start)?;
     for warning in &live.config.warnings {
         tracing::warn!("{warning}");
     }
@@ -95,9 +106,12 @@ pub(crate) fn run(
         descriptors,
         handed_over,
     };
-    let daemon = Daemon::start(options, surroundings, live, certificates)?;
-    let runtime = runtime().context("cannot start the threads that admit clients")?;
-    runtime.block_on(daemon.serve(doors, &mut starter))?;
+    let daemon = Daemon::start(options, surroundings, live, certificates).or_exit(Status::Init)?;
+    let runtime = runtime()
+        .context("cannot start the threads that admit clients")
+        .or_exit(Status::Init)?;
+    let served = runtime.block_on(daemon.serve(doors, &mut starter));
+    served.or_exit(Status::Init)?;
     // Look-ups that hang must not hold up the end.
     runtime.shutdown_background();
     Ok(())
@@ -138,16 +152,19 @@ fn take_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
 fn open_doors(source: &Source, config: &Config) -> Result<Vec<OpenDoor>> {
     let listening = &config.listening;
     let sockets = source.paths.sockets(listening.unix_folder.as_deref());
-    if let Some(folder) = sockets.rw.parent() {
-        make_folder(folder, source.paths.mode())?;
-    }
     doors::open(&sockets, listening, &config.limits)
 }
 
-/// Makes the folder of the sockets if it is missing.
-fn make_folder(folder: &Path, mode: Mode) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let permissions = match mode {
+/// Makes the folder of the sockets if it is missing, for everyone to come in or for its user alone.
+fn make_folder(source: &Source, config: &Config) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let sockets = source
+        .paths
+        .sockets(config.listening.unix_folder.as_deref());
+    let Some(folder) = sockets.rw.parent().filter(|folder| !folder.exists()) else {
+        return Ok(());
+    };
+    let permissions = match source.paths.mode() {
         Mode::System => 0o755,
         Mode::Session => 0o700,
     };
@@ -155,6 +172,10 @@ fn make_folder(folder: &Path, mode: Mode) -> Result<()> {
         .recursive(true)
         .mode(permissions)
         .create(folder);
+    // Whatever the umask is.
+    let made = made.and_then(|()| {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(permissions))
+    });
     made.map_err(|error| {
         let error = gate::describe(&error);
         anyhow::anyhow!("cannot make the folder {}: {error}", folder.display())
@@ -208,7 +229,7 @@ struct Daemon<'a> {
     /// Given by an administrator who wants the end.
     order: Arc<Notify>,
     /// In seconds; 0 for none.
-    timeout: Arc<AtomicU64>,
+    timeout: Arc<watch::Sender<u64>>,
 }
 
 impl<'a> Daemon<'a> {
@@ -234,7 +255,7 @@ impl<'a> Daemon<'a> {
             }
         });
         let timeout = options.timeout.map_or(0, |timeout| timeout.as_secs());
-        let timeout = Arc::new(AtomicU64::new(timeout));
+        let timeout = Arc::new(watch::Sender::new(timeout));
         let order = Arc::new(Notify::new());
         let live = shared.live();
         let limits = &live.config.limits;
@@ -337,16 +358,24 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Waits until there have been no clients for the time of the timeout.
+    /// Waits until there have been no clients for the time of the timeout, which an administrator may
+    /// change.
     async fn idle_for_too_long(&self) {
+        let mut timeout = self.timeout.subscribe();
         let mut idle_since = Instant::now();
         loop {
-            sleep(IDLE_PAUSE).await;
-            let timeout = self.timeout.load(Ordering::Relaxed);
-            let clients = self.shared.clients.count().0 + self.admins.count().0;
-            if timeout == 0 || clients > 0 {
+            let seconds = *timeout.borrow_and_update();
+            if seconds == 0 {
+                // The sender is our own.
+                let _ = timeout.changed().await;
                 idle_since = Instant::now();
-            } else if idle_since.elapsed() >= Duration::from_secs(timeout) {
+                continue;
+            }
+            sleep(IDLE_PAUSE).await;
+            let clients = self.shared.clients.count().0 + self.admins.count().0;
+            if clients > 0 {
+                idle_since = Instant::now();
+            } else if idle_since.elapsed() >= Duration::from_secs(seconds) {
                 return;
             }
         }

@@ -14,6 +14,7 @@ mod conversation;
 mod daemon;
 mod doors;
 mod drivers;
+mod fatal;
 mod frames;
 mod heartbeat;
 mod inspector;
@@ -32,7 +33,7 @@ mod who;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use fatal::{Fatal, OrExit, Status};
 use logging::{Logging, Surroundings};
 use options::{Options, USAGE, VERSION};
 use paths::Paths;
@@ -47,37 +48,40 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let done = if options.help {
-        io::stdout().write_all(USAGE.as_bytes()).map_err(Into::into)
+    let text = if options.help {
+        USAGE.to_owned()
     } else if options.version {
-        writeln!(io::stdout(), "{VERSION}").map_err(Into::into)
+        format!("{VERSION}\n")
     } else {
-        run(&options)
+        return match run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Fatal { status, error }) => {
+                // Nobody is left to tell if this fails.
+                let _ = writeln!(io::stderr(), "virtproxyd: {error:#}");
+                status.into()
+            }
+        };
     };
-    match done {
+    match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nobody is left to tell if this fails.
-            let _ = writeln!(io::stderr(), "virtproxyd: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
 /// Runs the daemon. Until its log is open, and where that goes elsewhere, errors are for standard
 /// error.
-fn run(options: &Options) -> Result<()> {
+fn run(options: &Options) -> Result<(), Fatal> {
     let source = Source {
-        paths: Paths::of_process()?,
+        paths: Paths::of_process().or_exit(Status::Start)?,
         file: options.config.clone(),
     };
-    let config = source.read()?;
+    let config = source.read().or_exit(Status::Config)?;
     let surroundings = Surroundings::of_process(options.verbose, options.daemon, &source.paths);
-    let logging = Logging::open(&config.logging, surroundings)?;
+    let logging = Logging::open(&config.logging, surroundings).or_exit(Status::Config)?;
     logging.install();
-    daemon::run(options, &source, config, &logging).inspect_err(|error| {
+    daemon::run(options, &source, config, &logging).inspect_err(|fatal| {
         if !logging.uses_stderr() {
-            tracing::error!("{error:#}");
+            tracing::error!("{:#}", fatal.error);
         }
     })
 }

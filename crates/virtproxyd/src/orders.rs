@@ -1,9 +1,8 @@
 //! What administrators may have the daemon do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::admin::Hooks;
 use crate::logging::Logging;
@@ -14,7 +13,7 @@ pub(crate) struct Orders {
     pub(crate) shared: Arc<Shared>,
     pub(crate) logging: Logging,
     /// In seconds; 0 for none.
-    pub(crate) timeout: Arc<AtomicU64>,
+    pub(crate) timeout: Arc<watch::Sender<u64>>,
     /// Given when one wants the end.
     pub(crate) end: Arc<Notify>,
 }
@@ -53,7 +52,7 @@ impl Hooks for Orders {
     }
 
     fn set_timeout(&self, seconds: u32) -> Result<(), String> {
-        self.timeout.store(seconds.into(), Ordering::Relaxed);
+        self.timeout.send_replace(seconds.into());
         Ok(())
     }
 

@@ -39,7 +39,7 @@ impl Source {
     pub(crate) fn live(&self, config: Config) -> Result<Live> {
         let access = UriAccess::parse(&config.uri_access)
             .map_err(|error| anyhow::anyhow!("{}:{error}", self.file().display()))?;
-        let auth = AuthSettings::new(&config.auth, Elsewhere::default());
+        let auth = AuthSettings::new(&config.auth, &config.listening, Elsewhere::default());
         let auth = auth.with_context(|| self.file().display().to_string())?;
         let folder = config.daemons.folder.clone();
         let drivers = Drivers {

@@ -212,6 +212,8 @@ impl Daemon {
                 && header.serial == serial
             {
                 return Ok(frame);
+            } else if header.message_type != MessageType::MESSAGE {
+                return Err(self.odd(format!("sent what nobody asked for: {header:?}")));
             }
         }
     }

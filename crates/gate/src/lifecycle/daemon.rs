@@ -1,11 +1,13 @@
 //! Leaving the terminal, and the file that tells the daemon's process id.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use fork::{Fork, fork};
 use nix::unistd::{chdir, setsid};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 
 use super::folder::{Links, Place, with_rights_of};
 use super::signals::let_signals_through;
@@ -68,10 +70,11 @@ fn wait_and_exit(mut daemon: PipeReader) -> ! {
     std::process::exit(if ready { 0 } else { 1 })
 }
 
-/// A file with the process id of the daemon, removed on drop.
+/// A file with the process id of the daemon, locked as long as the daemon lives and removed on drop.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
+    _locked: File,
 }
 
 impl PidFile {
@@ -80,14 +83,34 @@ impl PidFile {
     /// make it, root does, over no links but root's.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be made, or belongs to a daemon that lives.
     pub fn create(path: &Path, account: Option<&Account>) -> io::Result<PidFile> {
         let path = std::path::absolute(path)?;
+        if with_rights_of(account, |_| Ok(is_locked(&path)))? {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it belongs to another process, which is running",
+            ));
+        }
         let make = |links: Links| Place::find(&path, links)?.replace();
         let mut file = with_rights_of(account, make)?;
+        // Where locks do not work, nobody else is kept away.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         writeln!(file, "{}", std::process::id())?;
-        Ok(PidFile { path })
+        Ok(PidFile {
+            path,
+            _locked: file,
+        })
     }
+}
+
+/// Whether a process that lives has made this file. One that is no plain file is not waited for.
+fn is_locked(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else {
+        return false;
+    };
+    flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
 }
 
 impl Drop for PidFile {
@@ -118,6 +141,19 @@ mod tests {
         std::fs::write(&path, "1\n").unwrap();
         drop(file);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn the_pid_file_of_a_daemon_that_lives_is_left_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon.pid");
+        let first = PidFile::create(&path, None).unwrap();
+        let error = PidFile::create(&path, None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(path.exists());
+        drop(first);
+        std::fs::write(&path, "1\n").unwrap();
+        PidFile::create(&path, None).unwrap();
     }
 
     #[test]

@@ -41,11 +41,16 @@ fn subject(method: Method, transport: Transport) -> Subject {
 }
 
 fn settings(method: Method) -> Arc<AuthSettings> {
-    Arc::new(AuthSettings::new(&auth(method), Elsewhere::default()).unwrap())
+    Arc::new(AuthSettings::new(&auth(method), &sockets(), Elsewhere::default()).unwrap())
 }
 
 /// Calls as a client does.
 async fn call<C: Call>(auth: &mut Authentication, call: &C) -> Result<C::Reply, RemoteError> {
     let payload = auth.answer(C::PROCEDURE, &call.encode()).await?;
     Ok(C::Reply::decode(&payload).unwrap())
+}
+
+/// The sockets that are open where nothing is configured.
+fn sockets() -> crate::config::Listening {
+    crate::config::Config::default().listening
 }

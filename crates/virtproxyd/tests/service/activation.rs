@@ -84,7 +84,7 @@ fn a_handed_over_socket_that_nobody_knows_is_refused() {
     eventually(PATIENCE, "the activator", || path.exists()).unwrap();
     let _client = UnixStream::connect(&path).unwrap();
     let ended = running.finish().unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    assert_eq!(ended.status.code(), Some(6), "{ended}");
     assert!(ended.stderr.contains("\"strange.socket\""), "{ended}");
 }
 
@@ -102,7 +102,7 @@ fn a_socket_of_another_kind_than_its_name_says_is_refused() {
     })
     .unwrap();
     let ended = running.finish().unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    assert_eq!(ended.status.code(), Some(6), "{ended}");
     assert!(ended.stderr.contains("sockets of another kind"), "{ended}");
 }
 

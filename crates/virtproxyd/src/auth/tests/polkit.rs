@@ -85,7 +85,7 @@ fn client(address: &str, peer: UnixPeer, read_only: bool) -> Authentication {
         sasl_folder: None,
         bus_address: Some(address.to_owned()),
     };
-    let settings = AuthSettings::new(&auth(Method::Polkit), elsewhere).unwrap();
+    let settings = AuthSettings::new(&auth(Method::Polkit), &sockets(), elsewhere).unwrap();
     let subject = Subject {
         read_only,
         unix: Some(peer),

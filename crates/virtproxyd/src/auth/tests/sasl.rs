@@ -30,7 +30,7 @@ impl Bed {
             sasl_folder: Some(self.users.folder().to_owned()),
             bus_address: None,
         };
-        Arc::new(AuthSettings::new(&auth, elsewhere).unwrap())
+        Arc::new(AuthSettings::new(&auth, &sockets(), elsewhere).unwrap())
     }
 
     fn client(&self, transport: Transport, allowed: Option<&[&str]>) -> Authentication {
