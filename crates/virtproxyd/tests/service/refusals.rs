@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
-use testbed::{Client, Finished, PATIENCE, SaslUsers, eventually, packages};
+use testbed::{Client, Finished, PATIENCE, SaslUsers, eventually};
 
 use crate::home::{Home, PROGRAM};
 
