@@ -26,6 +26,12 @@
 //! | [`FetchResult`] | [`ErrorPdu`] | stores values |
 //! | [`Attribute`] | depends | authentication, containers |
 //!
+//! An agent (PMDA) has the same conversation with pmcd, in the role of the server, except that both
+//! begin with [`Creds`] and that pmcd tells it of clients who have left: an [`ErrorPdu`] with
+//! [`Status::NOT_CONNECTED`]. The time in its results does not count.
+//!
+//! [`root`] is about something else, the socket of pmdaroot.
+//!
 //! All integers are big-endian. Layouts and numbers are facts of libpcp's protocol version 2, as
 //! spoken by PCP 3 to 6 (upstream's `libpcp.h` and the traffic of a real pmcd).
 
@@ -46,7 +52,10 @@ mod labels;
 mod metric;
 mod names;
 mod profile;
+#[cfg(test)]
+mod recorded;
 mod result;
+pub mod root;
 mod status;
 #[cfg(test)]
 mod testing;
