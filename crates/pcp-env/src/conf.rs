@@ -18,6 +18,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("PCP_TLSCONF_PATH", "/etc/pcp/tls.conf"),
     ("PCP_TMP_DIR", "/var/lib/pcp/tmp"),
     ("PCP_USER", "pcp"),
+    ("PCP_VAR_DIR", "/var/lib/pcp"),
 ];
 
 /// Why `pcp.conf` could not be used.

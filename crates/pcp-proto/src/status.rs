@@ -29,6 +29,8 @@ impl Status {
     pub const INST: Status = Status(-BASE - 15);
     /// The peer broke the protocol (`PM_ERR_IPC`).
     pub const IPC: Status = Status(-BASE - 21);
+    /// The connection is closed (`PM_ERR_EOF`).
+    pub const EOF: Status = Status(-BASE - 23);
     /// No profile was sent for the context (`PM_ERR_NOPROFILE`).
     pub const NO_PROFILE: Status = Status(-BASE - 36);
     /// No agent serves the domain (`PM_ERR_NOAGENT`).
@@ -83,6 +85,7 @@ impl fmt::Display for Status {
             Status::INDOM => f.write_str("unknown instance domain"),
             Status::INST => f.write_str("unknown instance"),
             Status::IPC => f.write_str("protocol failure"),
+            Status::EOF => f.write_str("the connection is closed"),
             Status::NO_PROFILE => f.write_str("no profile was sent"),
             Status::NO_AGENT => f.write_str("no agent serves the domain"),
             Status::PERMISSION => f.write_str("not permitted"),

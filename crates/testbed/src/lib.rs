@@ -4,6 +4,8 @@
 //!   [`Daemon`], which can be paused, killed, restarted, and asked for its log and its descriptors.
 //! - [`Libvirtd`] is a real libvirtd in a mount namespace of its own, with real guests;
 //!   [`Virtproxyd`] is ours.
+//! - [`PmdaRoot`] is a pmdaroot, Debian's or ours, that a real pmcd runs, with Docker containers that
+//!   tests make up; [`UtsBox`] is a process with a host name of its own.
 //! - [`Client`] runs a real client with a deadline; [`virsh`], [`virt_admin`] and
 //!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
@@ -39,6 +41,7 @@ mod eventually;
 mod network;
 pub mod packages;
 mod pmcd;
+mod pmdaroot;
 mod pmproxy;
 mod polkit;
 mod ports;
@@ -55,6 +58,7 @@ pub use daemon::Daemon;
 pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use network::own_network;
 pub use pmcd::{Pmcd, PmcdBuilder};
+pub use pmdaroot::{DEBIAN_PMDAROOT, PmdaRoot, UtsBox};
 pub use pmproxy::{Pmproxy, PmproxyBuilder};
 pub use polkit::Polkit;
 pub use ports::free_port;

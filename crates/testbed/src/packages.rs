@@ -43,7 +43,26 @@ pub const PACKAGES: &[Package] = &[
             "/usr/lib/pcp/bin/pmproxy",
             "/var/lib/pcp/pmdas/linux/pmdalinux",
             "/var/lib/pcp/pmdas/mmv/pmda_mmv.so",
+            "/var/lib/pcp/pmdas/root/pmdaroot",
         ],
+    },
+    Package {
+        name: "libpcp-pmda3-dev",
+        needed_for: NeededFor::Tests,
+        purpose: "the library and the header that programs of collectors are made with",
+        proof: &["/usr/include/pcp/pmda.h", "/usr/lib/libpcp_pmda.so"],
+    },
+    Package {
+        name: "gcc",
+        needed_for: NeededFor::Tests,
+        purpose: "programs in C that use our libraries",
+        proof: &["/usr/bin/gcc"],
+    },
+    Package {
+        name: "pkg-config",
+        needed_for: NeededFor::Tests,
+        purpose: "what our libraries tell about how to link with them",
+        proof: &["/usr/bin/pkg-config"],
     },
     Package {
         name: "iproute2",

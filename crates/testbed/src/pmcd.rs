@@ -57,6 +57,7 @@ impl Pmcd {
             name: name.to_owned(),
             port: None,
             metrics_of: None,
+            agents: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
         }
@@ -83,6 +84,7 @@ pub struct PmcdBuilder {
     name: String,
     port: Option<u16>,
     metrics_of: Option<PathBuf>,
+    agents: Vec<String>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
 }
@@ -100,6 +102,14 @@ impl PmcdBuilder {
     #[must_use]
     pub fn metrics_of(mut self, tmp_dir: impl Into<PathBuf>) -> PmcdBuilder {
         self.metrics_of = Some(tmp_dir.into());
+        self
+    }
+
+    /// Another agent, as a line of `pmcd.conf`. Of the agents that are not in it already, the name
+    /// space has the metrics of pmdaroot only.
+    #[must_use]
+    pub fn agent(mut self, line: impl Into<String>) -> PmcdBuilder {
+        self.agents.push(line.into());
         self
     }
 
@@ -130,6 +140,9 @@ impl PmcdBuilder {
         if self.metrics_of.is_some() {
             config.insert_str(0, PMPROXY_AGENT);
             name_space.push(PMPROXY_NAME_SPACE);
+        }
+        for agent in &self.agents {
+            config.insert_str(0, &format!("{agent}\n"));
         }
         scratch.write("pmcd.conf", config)?;
         make_name_space(&name_space, &scratch.join("root"))?;

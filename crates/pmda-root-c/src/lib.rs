@@ -1,0 +1,6 @@
+//! `libpcp_pmda_root.so`: the functions of `pmdaRootConnect(3)` for programs in C, made of
+//! [`pmda_root`]. [`ffi`] is the boundary, and everything that it takes apart goes to [`calls`].
+
+mod calls;
+pub mod ffi;
+mod kept;
