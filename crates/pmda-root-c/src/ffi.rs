@@ -12,6 +12,9 @@ use crate::calls::{self, INVALID, NOT_CONNECTED, Named, Outcome, TOO_LONG};
 /// `MAXPATHLEN`: no text has so many bytes.
 const MAXPATHLEN: usize = 4096;
 
+/// `MAXPMDALEN`: no label has so many bytes.
+const MAXPMDALEN: usize = 64;
+
 /// Connects to pmdaroot. `path` is the path of its socket, or null.
 ///
 /// # Safety
@@ -122,8 +125,13 @@ pub unsafe extern "C" fn pmdaRootProcessStart(
     number(|| {
         // SAFETY: the descriptor is the caller's, and stays open during the call; both texts are as
         // this function demands.
-        let (socket, label, arguments) =
-            unsafe { (socket(fd)?, text(label, labellen)?, text(args, argslen)?) };
+        let (socket, label, arguments) = unsafe {
+            (
+                socket(fd)?,
+                text(label, labellen, MAXPMDALEN)?,
+                text(args, argslen, MAXPATHLEN)?,
+            )
+        };
         let started = calls::start(socket, ipctype, label, arguments)?;
         let keep_pipes = !infd.is_null() && !outfd.is_null();
         let (input, output) = match started.pipes.filter(|_| keep_pipes) {
@@ -193,18 +201,18 @@ unsafe fn named<'a>(name: *const c_char, len: c_int) -> Outcome<Named<'a>> {
         return Ok(Named::Process(len));
     }
     // SAFETY: the caller sees to it.
-    unsafe { text(name, len) }.map(Named::Text)
+    unsafe { text(name, len, MAXPATHLEN) }.map(Named::Text)
 }
 
-/// The bytes of a text that ends with a zero, or after `len` bytes.
+/// The bytes of a text that ends with a zero, or after `len` bytes, which must be below `limit`.
 ///
 /// # Safety
 /// As for [`named`].
-unsafe fn text<'a>(text: *const c_char, len: c_int) -> Outcome<&'a [u8]> {
+unsafe fn text<'a>(text: *const c_char, len: c_int, limit: usize) -> Outcome<&'a [u8]> {
     let Some(max) = usize::try_from(len).ok().filter(|_| !text.is_null()) else {
         return Err(INVALID);
     };
-    if max >= MAXPATHLEN {
+    if max >= limit {
         return Err(TOO_LONG);
     }
     // SAFETY: each byte is looked at after all before it were found not to be zero, so that it is
@@ -243,5 +251,53 @@ unsafe fn give(number: c_int, place: *mut c_int) {
     if !place.is_null() {
         // SAFETY: it is not null, and so it has room.
         unsafe { *place = number };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        assert_eq!(number(|| panic!("as a test")), -12345);
+        assert_eq!(number(|| Err(INVALID)), -22);
+        assert_eq!(number(|| Ok(5)), 5);
+    }
+
+    #[test]
+    fn a_text_ends_where_c_ends_it() {
+        let bytes = *b"alpha\0bet";
+        let read = |len, limit| {
+            // SAFETY: there are nine bytes, and a zero among the first six.
+            unsafe { text(bytes.as_ptr().cast(), len, limit) }
+        };
+        assert_eq!(read(3, 64), Ok(&b"alp"[..]));
+        assert_eq!(read(9, 64), Ok(&b"alpha"[..]));
+        assert_eq!(read(60, 64), Ok(&b"alpha"[..]));
+        assert_eq!(read(0, 64), Ok(&b""[..]));
+        assert_eq!(read(-1, 64), Err(INVALID));
+        assert_eq!(read(64, 64), Err(TOO_LONG));
+        // SAFETY: there is no text.
+        let nothing = unsafe { text(std::ptr::null(), 3, 64) };
+        assert_eq!(nothing, Err(INVALID));
+    }
+
+    #[test]
+    fn a_text_is_given_with_its_end_or_not_at_all() {
+        let mut buffer = [b'?'; 8];
+        let mut give = |text: &[u8], len| {
+            // SAFETY: the buffer is never smaller than is said.
+            let given = unsafe { give_text(text, buffer.as_mut_ptr().cast(), len) };
+            (given, buffer)
+        };
+        assert_eq!(give(b"alpha", 5), (Err(TOO_LONG), *b"????????"));
+        assert_eq!(give(b"alpha", -8), (Err(TOO_LONG), *b"????????"));
+        assert_eq!(give(b"", 0), (Err(TOO_LONG), *b"????????"));
+        assert_eq!(give(b"", 1), (Ok(0), *b"\0???????"));
+        assert_eq!(give(b"alpha", 6), (Ok(5), *b"alpha\0??"));
+        // SAFETY: there is no buffer.
+        let given = unsafe { give_text(b"alpha", std::ptr::null_mut(), 0) };
+        assert_eq!(given, Ok(5));
     }
 }

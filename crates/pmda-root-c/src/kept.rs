@@ -50,5 +50,24 @@ pub(crate) fn take_ended(fd: RawFd) -> EndedProcesses {
 
 /// Puts the ends of processes back.
 pub(crate) fn put_ended(fd: RawFd, ended: EndedProcesses) {
+    if ended.is_empty() {
+        return;
+    }
     table().entry(fd).or_default().ended.append(ended);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_knows_nothing_of_an_earlier_one_with_its_number() {
+        begin(1000, Version::V1);
+        assert_eq!(version(1000), Version::V1);
+        begin(1000, Version::V2);
+        assert_eq!(version(1000), Version::V2);
+        begin(1000, Version::V1);
+        end(1000);
+        assert_eq!(version(1000), Version::default());
+    }
 }

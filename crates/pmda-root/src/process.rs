@@ -84,6 +84,11 @@ impl EndedProcesses {
         self.0.remove(place)
     }
 
+    /// Whether none are kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Keeps those of `later` behind these.
     pub fn append(&mut self, later: EndedProcesses) {
         later.0.into_iter().for_each(|ended| self.keep(ended));

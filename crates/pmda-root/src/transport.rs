@@ -20,6 +20,9 @@ use crate::Error;
 /// The most descriptors that come with an answer: one to write to, one to read from.
 const MAX_DESCRIPTORS: usize = 2;
 
+/// Nobody waits for longer than a day, and clocks and system calls have their limits.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Until when something may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -29,6 +32,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(within: Duration) -> Deadline {
+        let within = within.min(LONGEST);
         Deadline {
             at: Instant::now() + within,
             within,

@@ -110,3 +110,29 @@ impl UtsBox {
         self.0.pid()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn a_real_client_sees_a_container_that_was_made_up() {
+        let inside = UtsBox::start("inside").unwrap();
+        let root = PmdaRoot::start(DEBIAN_PMDAROOT).unwrap();
+        root.docker_container(&"a1".repeat(32), "alpha", inside.pid())
+            .unwrap();
+        let host = format!("localhost:{}", root.pmcd().port());
+        let client = Client::new("pminfo").args(["-h", &host, "-f", "containers.name"]);
+        let shown = client.run().unwrap().succeeded().unwrap();
+        assert!(shown.contains("value \"alpha\""), "{shown}\n{}", root.log());
+    }
+
+    #[test]
+    fn a_box_is_in_a_namespace_of_its_own() {
+        let inside = UtsBox::start("inside").unwrap();
+        let name_space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/uts"));
+        let own = name_space("self").unwrap();
+        assert_ne!(name_space(&inside.pid().to_string()).unwrap(), own);
+    }
+}

@@ -1,0 +1,7 @@
+//! Programs in C, compiled with gcc, with our library and with Debian's.
+
+#![forbid(unsafe_code)]
+
+mod behaviour;
+mod programs;
+mod same_answers;
