@@ -5,7 +5,8 @@
 //! - [`Libvirtd`] is a real libvirtd in a mount namespace of its own, with real guests;
 //!   [`Virtproxyd`] is ours.
 //! - [`PmdaRoot`] is a pmdaroot, Debian's or ours, that a real pmcd runs, with Docker containers that
-//!   tests make up; [`UtsBox`] is a process with a host name of its own.
+//!   tests make up; [`UtsBox`] is a process with a host name of its own. [`RootProgram`] is a program
+//!   in C that calls it.
 //! - [`Client`] runs a real client with a deadline; [`virsh`], [`virt_admin`] and
 //!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
@@ -35,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod c_program;
 mod client;
 mod daemon;
 mod eventually;
@@ -53,6 +55,7 @@ mod virt;
 mod wire;
 
 pub use authority::{Authority, Certificate, Draft, SanType};
+pub use c_program::{ROOT_CALLS, RootLibrary, RootProgram, built_root_library};
 pub use client::{Client, Finished, Running};
 pub use daemon::Daemon;
 pub use eventually::{PATIENCE, eventually, eventually_some};

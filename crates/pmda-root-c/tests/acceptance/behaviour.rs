@@ -6,16 +6,17 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use anyhow::Result;
-use testbed::{Client, DEBIAN_PMDAROOT, PmdaRoot, Scratch, UtsBox};
-
-use crate::programs::{Library, Program, built_library};
+use testbed::{
+    Client, DEBIAN_PMDAROOT, PmdaRoot, RootLibrary, RootProgram, Scratch, UtsBox,
+    built_root_library,
+};
 
 const ALPHA: &str = "a1a1000000000000000000000000000000000000000000000000000000000001";
 
 /// What the program prints, whatever its exit status.
 fn printed(what: &str, socket: &Path, more: &[String]) -> Result<String> {
-    let program = Program::make("ours.c", Library::Ours)?;
-    let client = program.run()?.args([what]).args([socket]).args(more);
+    let program = RootProgram::make(include_str!("ours.c"), RootLibrary::Ours)?;
+    let client = program.client()?.args([what]).args([socket]).args(more);
     Ok(client.run()?.stdout)
 }
 
@@ -69,12 +70,10 @@ fn the_default_socket_lies_where_pcp_conf_says() {
     let scratch = Scratch::new().unwrap();
     scratch.folder("pmcd").unwrap();
     let (socket, server) = rogue(&scratch, "pmcd/root.socket", Vec::new()).unwrap();
-    let program = Program::make("default.c", Library::Ours).unwrap();
-    let finished = program
-        .run()
-        .unwrap()
-        .env("PCP_VAR_DIR", scratch.path())
-        .run();
+    let source = include_str!("default.c");
+    let program = RootProgram::make(source, RootLibrary::Ours).unwrap();
+    let client = program.client().unwrap();
+    let finished = client.env("PCP_VAR_DIR", scratch.path()).run();
     assert_eq!(finished.unwrap().stdout, "1\n", "{}", socket.display());
     server.join().unwrap();
 }
@@ -142,7 +141,7 @@ fn a_server_that_never_answers_is_not_waited_for_forever() {
 fn the_library_exports_its_functions_and_nothing_else() {
     let symbols = Client::new("nm")
         .args(["-D", "--defined-only", "--format=posix"])
-        .args([built_library().unwrap()])
+        .args([built_root_library().unwrap()])
         .run()
         .unwrap()
         .succeeded()

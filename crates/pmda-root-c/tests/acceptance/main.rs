@@ -3,5 +3,4 @@
 #![forbid(unsafe_code)]
 
 mod behaviour;
-mod programs;
 mod same_answers;
