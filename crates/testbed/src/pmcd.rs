@@ -84,7 +84,7 @@ pub struct PmcdBuilder {
     name: String,
     port: Option<u16>,
     metrics_of: Option<PathBuf>,
-    agents: Vec<String>,
+    agents: Vec<(String, &'static str)>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
 }
@@ -105,11 +105,10 @@ impl PmcdBuilder {
         self
     }
 
-    /// Another agent, as a line of `pmcd.conf`. Of the agents that are not in it already, the name
-    /// space has the metrics of pmdaroot only.
+    /// One more agent: its line in pmcd's configuration, and its part of the name space.
     #[must_use]
-    pub fn agent(mut self, line: impl Into<String>) -> PmcdBuilder {
-        self.agents.push(line.into());
+    pub fn agent(mut self, line: impl Into<String>, name_space: &'static str) -> PmcdBuilder {
+        self.agents.push((line.into(), name_space));
         self
     }
 
@@ -141,8 +140,11 @@ impl PmcdBuilder {
             config.insert_str(0, PMPROXY_AGENT);
             name_space.push(PMPROXY_NAME_SPACE);
         }
-        for agent in &self.agents {
-            config.insert_str(0, &format!("{agent}\n"));
+        for (line, part) in &self.agents {
+            config.insert_str(0, &format!("{line}\n"));
+            if !name_space.contains(part) {
+                name_space.push(part);
+            }
         }
         scratch.write("pmcd.conf", config)?;
         make_name_space(&name_space, &scratch.join("root"))?;

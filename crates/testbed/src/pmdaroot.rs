@@ -14,6 +14,9 @@ use crate::scratch::Scratch;
 /// The pmdaroot of Debian's package.
 pub const DEBIAN_PMDAROOT: &str = "/var/lib/pcp/pmdas/root/pmdaroot";
 
+/// Its part of the name space.
+const NAME_SPACE: &str = "/var/lib/pcp/pmns/root_root";
+
 /// A pmdaroot that a pmcd of its own runs as its agent. All state folders of container engines that
 /// it looks at are empty and belong to the test.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ impl PmdaRoot {
             scratch.join("root.socket").display(),
         );
         let pmcd = Pmcd::builder("root")
-            .agent(line)
+            .agent(line, NAME_SPACE)
             .env("PCP_DOCKER_DIR", docker)
             .env("PCP_PODMAN_DATADIR", folder("podman")?)
             .env("PCP_PODMAN_RUNDIR", folder("podman-run")?)
