@@ -1,5 +1,7 @@
-/* Connects to the socket of the installation. */
+/* Connects to the socket of the installation. Our header gets along with Debian's. */
 #include <stdio.h>
+#include <pcp/pmapi.h>
+#include <pcp/pmda.h>
 #include <pcp/pmda_root.h>
 
 int
