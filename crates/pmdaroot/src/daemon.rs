@@ -5,8 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use nix::sys::signalfd::SignalFd;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
@@ -17,6 +15,7 @@ use crate::containers::{Containers, Probe};
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::server::{Client, Door, Flow, Services, State, failure};
+use crate::signals::Signals;
 use crate::starter::{Delivery, Starter};
 
 /// What an event is about. Clients have higher numbers.
@@ -24,8 +23,9 @@ const PMCD_IN: u64 = 0;
 const PMCD_OUT: u64 = 1;
 const DOOR: u64 = 2;
 const SIGNALS: u64 = 3;
-const PROBES: u64 = 4;
-const DELIVERIES: u64 = 5;
+const CHILDREN: u64 = 4;
+const PROBES: u64 = 5;
+const DELIVERIES: u64 = 6;
 const FIRST_CLIENT: u64 = 16;
 
 /// Descriptors that clients cannot have: those in use, and those that it takes to answer.
@@ -44,7 +44,7 @@ pub(crate) struct Daemon {
     pub(crate) children: Children,
     pub(crate) starter: Starter,
     pub(crate) door: Door,
-    pub(crate) signals: SignalFd,
+    pub(crate) signals: Signals,
     pub(crate) probes: Mailbox<Probe>,
     pub(crate) deliveries: Mailbox<Delivery>,
     pub(crate) max_descriptors: u64,
@@ -56,7 +56,7 @@ pub(crate) enum End {
     /// pmcd has closed its side.
     Pmcd,
     /// Somebody sent a signal.
-    Signal(i32),
+    Signal,
 }
 
 /// The loop and its state.
@@ -67,6 +67,8 @@ pub(crate) struct Loop {
     next_client: u64,
     /// Since when the door is shut, if it is.
     shut: Option<Instant>,
+    /// Whether that is in the log.
+    is_shut_told: bool,
     writes_to_pmcd: bool,
 }
 
@@ -78,6 +80,7 @@ impl Loop {
             clients: HashMap::new(),
             next_client: FIRST_CLIENT,
             shut: None,
+            is_shut_told: false,
             writes_to_pmcd: false,
         };
         this.wait_for(io::stdin(), PMCD_IN).map_err(|error| {
@@ -85,7 +88,8 @@ impl Loop {
             io::Error::new(error.kind(), text)
         })?;
         this.wait_for(this.daemon.door.listener(), DOOR)?;
-        this.wait_for(&this.daemon.signals, SIGNALS)?;
+        this.wait_for(&this.daemon.signals.end, SIGNALS)?;
+        this.wait_for(&this.daemon.signals.child, CHILDREN)?;
         this.wait_for(&this.daemon.probes, PROBES)?;
         this.wait_for(&this.daemon.deliveries, DELIVERIES)?;
         rustix::io::ioctl_fionbio(io::stdout(), true)?;
@@ -147,7 +151,11 @@ impl Loop {
             PMCD_IN => return self.hear_pmcd(),
             PMCD_OUT => {}
             DOOR => self.let_in(),
-            SIGNALS => return self.take_signals(),
+            SIGNALS => return Ok(self.daemon.signals.end.has_rung().then_some(End::Signal)),
+            CHILDREN => {
+                self.daemon.signals.child.has_rung();
+                self.daemon.children.reap();
+            }
             PROBES => {
                 let probes = self.daemon.probes.take();
                 self.daemon.containers.deliver(probes, Instant::now());
@@ -159,18 +167,6 @@ impl Loop {
                 }
             }
             client => self.attend(client, flags),
-        }
-        Ok(None)
-    }
-
-    fn take_signals(&mut self) -> io::Result<Option<End>> {
-        while let Some(signal) = self.daemon.signals.read_signal()? {
-            let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
-            match Signal::try_from(number) {
-                Ok(Signal::SIGCHLD) => self.daemon.children.reap(),
-                Ok(Signal::SIGHUP) => {}
-                _ => return Ok(Some(End::Signal(number))),
-            }
         }
         Ok(None)
     }
@@ -238,7 +234,10 @@ impl Loop {
                 return;
             }
             match self.daemon.door.accept(now) {
-                Ok(Some(client)) => self.add_client(client),
+                Ok(Some(client)) => {
+                    self.is_shut_told = false;
+                    self.add_client(client);
+                }
                 Ok(None) => return,
                 Err(error) => {
                     self.shut_door(now, &error.to_string());
@@ -262,7 +261,9 @@ impl Loop {
 
     /// Rests, and lets those who wait have their turn later.
     fn shut_door(&mut self, now: Instant, why: &str) {
-        log::error!("no new clients for the moment: {why}");
+        if !std::mem::replace(&mut self.is_shut_told, true) {
+            log::error!("no new clients for the moment: {why}");
+        }
         match epoll::delete(&self.epoll, self.daemon.door.listener()) {
             Ok(()) => self.shut = Some(now),
             Err(error) => log::error!("cannot stop waiting for clients: {error}"),
@@ -329,6 +330,8 @@ impl Loop {
                 let pid = process.child.id();
                 let owner = client.is_some().then_some(delivery.client);
                 self.daemon.children.add(process.child, label, owner);
+                // It may have ended before it was known here.
+                self.daemon.children.reap();
                 (Ok(pid.cast_signed()), process.pipes)
             }
             Err(error) => {

@@ -17,14 +17,13 @@ mod options;
 mod privileges;
 mod processes;
 mod server;
+mod signals;
 mod starter;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use pcp_env::Environment;
 
 use agent::Agent;
@@ -33,6 +32,7 @@ use containers::Containers;
 use daemon::{Daemon, End, Loop};
 use options::{Options, USAGE};
 use server::{Door, Listener, User};
+use signals::Signals;
 use starter::Starter;
 
 fn main() -> ExitCode {
@@ -62,8 +62,8 @@ fn main() -> ExitCode {
             log::info!("pmcd has ended");
             ExitCode::SUCCESS
         }
-        Ok(End::Signal(number)) => {
-            log::info!("ended by signal {number}");
+        Ok(End::Signal) => {
+            log::info!("ended by a signal");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -78,7 +78,7 @@ fn run(options: &Options) -> io::Result<End> {
         return Err(io::Error::other("it must be run as root"));
     }
     let environment = Environment::load().map_err(io::Error::other)?;
-    let signals = take_over_signals()?;
+    let signals = Signals::take_over()?;
     let (descriptors, max_descriptors) = privileges::make_room();
     let door = open_door(options, &environment)?;
     // From here on everybody has few rights. Only the starter, and what it starts, can get more.
@@ -99,21 +99,6 @@ fn run(options: &Options) -> io::Result<End> {
         max_descriptors,
     };
     Loop::new(daemon)?.run()
-}
-
-/// Signals are read, and interrupt nothing.
-fn take_over_signals() -> io::Result<SignalFd> {
-    let mut signals = SigSet::empty();
-    let taken = [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGCHLD,
-    ];
-    taken.into_iter().for_each(|signal| signals.add(signal));
-    signals.thread_block()?;
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    Ok(SignalFd::with_flags(&signals, flags)?)
 }
 
 fn open_door(options: &Options, environment: &Environment) -> io::Result<Door> {

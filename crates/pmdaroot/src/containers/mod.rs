@@ -25,6 +25,9 @@ use sources::Sources;
 pub(crate) use table::NotFound;
 use table::Table;
 
+/// How many engines give numbers to their containers before LXC does, as it always was.
+const BEFORE_LXC: usize = 2;
+
 /// All containers of all engines.
 pub(crate) struct Containers {
     engines: Vec<Box<dyn Engine>>,
@@ -51,8 +54,8 @@ impl Containers {
         let containerd = folder(path("PCP_CONTAINERD_RUNDIR"), "/run/containerd");
         let machines = folder(path("PCP_MACHINES_DIR"), "/run/systemd/machines");
         let engines: Vec<Box<dyn Engine>> = vec![
-            Box::new(docker),
             Box::new(podman),
+            Box::new(docker),
             Box::new(Containerd::new(&containerd)),
             Box::new(Kubernetes::default()),
             Box::new(Nspawn::new(machines)),
@@ -114,14 +117,16 @@ impl Containers {
 
     fn tabulate(&mut self) {
         let mut all = Vec::new();
-        let mut engines = self.engines.iter();
-        // Docker, LXC and Podman come first, in this order, as their numbers always have.
-        if let Some(docker) = engines.next() {
-            docker.each(&mut |container| all.push(container));
-        }
-        self.lxc.each(&mut |container| all.push(container));
-        for engine in engines {
+        for (place, engine) in self.engines.iter().enumerate() {
             engine.each(&mut |container| all.push(container));
+            if place + 1 == BEFORE_LXC {
+                // The states of LXC's containers come in any order; their numbers should not.
+                let before = all.iter().map(|container| container.id.as_str());
+                before
+                    .chain(self.lxc.names())
+                    .for_each(|id| self.table.reserve(id));
+                self.lxc.each(&mut |container| all.push(container));
+            }
         }
         self.table.replace(all.into_iter());
     }

@@ -51,6 +51,11 @@ impl Table {
         }
     }
 
+    /// Gives a number to an identifier of which a container may come later.
+    pub(crate) fn reserve(&mut self, id: &str) {
+        self.number(id);
+    }
+
     fn number(&mut self, id: &str) -> u32 {
         if let Some(number) = self.numbers.get(id) {
             return *number;

@@ -169,6 +169,11 @@ impl Lxc {
         containers.for_each(visit);
     }
 
+    /// The names of all containers, be their states known or not.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|known| known.id.as_str())
+    }
+
     /// Whether there is a container of this name, be its state known or not.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.known.iter().any(|known| known.id == id)
