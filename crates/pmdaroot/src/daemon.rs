@@ -253,6 +253,7 @@ impl Loop {
             epoll::EventData::new_u64(self.next_client),
         );
         self.next_client += 1;
+        log::debug!("appl0", "{} is client {number}", client.peer);
         match epoll::add(&self.epoll, &client, data, interest(&client)) {
             Ok(()) => drop(self.clients.insert(number, client)),
             Err(error) => log::error!("{}: cannot be waited for: {error}", client.peer),
@@ -286,18 +287,20 @@ impl Loop {
         let Some(client) = self.clients.get_mut(&number) else {
             return;
         };
-        let read = client.flush().and_then(|()| client.read());
-        match read {
-            Ok(Flow::Open) => {
-                let is_over = epoll::EventFlags::HUP | epoll::EventFlags::ERR;
-                if flags.intersects(is_over) && client.questions().is_empty() {
-                    self.drop_client(number);
-                } else {
-                    self.serve(number);
-                }
-            }
+        match client.flush().and_then(|()| client.read()) {
+            Ok(Flow::Open) => self.serve(number),
             Ok(Flow::Closed) => self.drop_client(number),
             Err(error) => self.cut(number, &error),
+        }
+        // What it asked before it left is done, and nobody waits for the answers.
+        let has_left = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
+        if has_left
+            && self
+                .clients
+                .get(&number)
+                .is_some_and(|client| !client.may_ask())
+        {
+            self.drop_client(number);
         }
     }
 

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         // As with every agent, standard error then is the log.
         log::error!("cannot write the log to {}: {error}", options.log.display());
     }
+    log::turn_on(options.debug.clone());
     match run(&options) {
         Ok(End::Pmcd) => {
             log::info!("pmcd has ended");

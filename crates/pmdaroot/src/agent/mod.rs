@@ -26,9 +26,12 @@ pub(crate) struct Agent {
     questions: VecDeque<Vec<u8>>,
     profile: Profile,
     outgoing: Vec<u8>,
-    /// Until when the first question waits.
+    /// Until when the first question waits, at the latest.
     waits: Option<Instant>,
 }
+
+/// The longest PDU from pmcd, in bytes: profiles can be long.
+const MAX_QUESTION: u32 = 16 << 20;
 
 /// Why the conversation ends.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +54,7 @@ impl Agent {
         };
         Agent {
             domain,
-            incoming: PduAssembler::new(PduLimit::DEFAULT),
+            incoming: PduAssembler::new(PduLimit::new(MAX_QUESTION).unwrap_or(PduLimit::DEFAULT)),
             questions: VecDeque::new(),
             profile: Profile::default(),
             outgoing: creds.encode(std::process::id()),
@@ -84,24 +87,36 @@ impl Agent {
         containers: &mut Containers,
         now: Instant,
     ) -> Result<(), AgentError> {
-        self.waits = None;
         while self.outgoing.is_empty()
             && let Some(pdu) = self.questions.pop_front()
         {
             let pdu_type = PduHeader::decode(&pdu)?.pdu_type;
-            if matches!(pdu_type, PduType::FETCH | PduType::INSTANCE_REQ) {
-                containers.refresh(now);
-                self.waits = containers.settle(now);
-                if self.waits.is_some() {
-                    self.questions.push_front(pdu);
-                    return Ok(());
-                }
+            if matches!(pdu_type, PduType::FETCH | PduType::INSTANCE_REQ)
+                && self.must_wait(containers, now)
+            {
+                self.questions.push_front(pdu);
+                return Ok(());
             }
             if let Some(answer) = self.answer_to(pdu_type, &pdu, containers)? {
                 self.outgoing = answer;
             }
         }
         Ok(())
+    }
+
+    /// Whether a question about containers waits for their states: until all are known, and not
+    /// beyond the time that was set when it came.
+    fn must_wait(&mut self, containers: &mut Containers, now: Instant) -> bool {
+        if self.waits.is_none() {
+            containers.refresh(now);
+            containers.want_states(now);
+            self.waits = containers.settles_at(now);
+        }
+        let is_over = |until: Instant| until <= now || containers.settles_at(now).is_none();
+        if self.waits.is_some_and(is_over) {
+            self.waits = None;
+        }
+        self.waits.is_some()
     }
 
     fn answer_to(

@@ -6,8 +6,6 @@ mod container;
 mod engines;
 mod sources;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +13,7 @@ use std::time::Instant;
 
 use pcp_env::Environment;
 
+use crate::log;
 use crate::mailbox::Postman;
 use cgroups::Cgroups;
 pub(crate) use container::Container;
@@ -90,6 +89,7 @@ impl Containers {
 
     fn read(&mut self, news: BTreeMap<usize, Vec<String>>, now: Instant) {
         for (place, keys) in news {
+            log::debug!("attr", "engine {place} is read because of {keys:?}");
             let mut surroundings = Surroundings {
                 engine: place,
                 sources: &mut self.sources,
@@ -142,9 +142,13 @@ impl Containers {
         self.table.find(name).map(Found::Now)
     }
 
-    /// Until when to wait before values are true; `None` if they are.
-    pub(crate) fn settle(&mut self, now: Instant) -> Option<Instant> {
+    /// Asks for the states that are not told by files.
+    pub(crate) fn want_states(&mut self, now: Instant) {
         self.lxc.want_all(now);
+    }
+
+    /// Until when to wait for states that are being asked for; `None` if all are known.
+    pub(crate) fn settles_at(&self, now: Instant) -> Option<Instant> {
         self.lxc.settles_at(None, now)
     }
 

@@ -227,12 +227,18 @@ impl Services<'_> {
         let name = std::str::from_utf8(name).map_err(|_| Failure::NO_CONTAINER)?;
         self.containers.refresh(self.now);
         match self.containers.find(name, self.now) {
-            Ok(Found::Now(container)) => Ok(Meant::Container {
-                pid: container.pid(),
-                cgroup: container.cgroup.clone(),
-            }),
+            Ok(Found::Now(container)) => {
+                log::debug!("attr", "container {name:?} is {}", container.id);
+                Ok(Meant::Container {
+                    pid: container.pid(),
+                    cgroup: container.cgroup.clone(),
+                })
+            }
             Ok(Found::Later(until)) => Ok(Meant::Later(until)),
-            Err(NotFound::Unknown) => Err(Failure::NO_CONTAINER),
+            Err(NotFound::Unknown) => {
+                log::debug!("attr", "container {name:?} is not known");
+                Err(Failure::NO_CONTAINER)
+            }
             Err(error @ NotFound::Ambiguous(_)) => {
                 log::info!("container {name:?}: {error}");
                 Err(errno(Errno::NOTUNIQ))
