@@ -120,7 +120,8 @@ impl Children {
             return Ok(());
         }
         // From here on the number cannot become that of another process unnoticed.
-        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        // Whether there is such a process is nobody's business, if it is none of these.
+        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| Errno::PERM)?;
         if !self.running.contains_key(&number) && !self.is_agent_of_pmcd(number) {
             return Err(Errno::PERM.into());
         }

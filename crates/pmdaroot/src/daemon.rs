@@ -133,7 +133,7 @@ impl Loop {
             .clients
             .values()
             .filter_map(|client| match client.state {
-                State::Settling(until) => Some(until),
+                State::Settling { until, .. } => Some(until),
                 State::Ready | State::Starting => None,
             });
         let reopening = self.shut.map(|since| since + PAUSE);
@@ -308,12 +308,14 @@ impl Loop {
         let Some(client) = self.clients.get_mut(&number) else {
             return;
         };
+        let now = Instant::now();
         let mut services = Services {
             containers: &mut self.daemon.containers,
             children: &mut self.daemon.children,
             starter: &self.daemon.starter,
             client: number,
-            now: Instant::now(),
+            now,
+            asked: now,
         };
         let served = client.serve(&mut services);
         let data = epoll::EventData::new_u64(number);
@@ -366,7 +368,8 @@ impl Loop {
     }
 
     fn wake_those_who_waited(&mut self, now: Instant) {
-        let due = |client: &Client| matches!(client.state, State::Settling(until) if until <= now);
+        let due =
+            |client: &Client| matches!(client.state, State::Settling { until, .. } if until <= now);
         let woken: Vec<u64> = self.clients_that(due);
         woken.into_iter().for_each(|number| self.serve(number));
         if self.shut.is_some_and(|since| now >= since + PAUSE) {
@@ -375,7 +378,7 @@ impl Loop {
     }
 
     fn wake_all(&mut self) {
-        let waits = |client: &Client| matches!(client.state, State::Settling(_));
+        let waits = |client: &Client| matches!(client.state, State::Settling { .. });
         let woken: Vec<u64> = self.clients_that(waits);
         woken.into_iter().for_each(|number| self.serve(number));
     }

@@ -92,7 +92,7 @@ impl Agent {
         {
             let pdu_type = PduHeader::decode(&pdu)?.pdu_type;
             if matches!(pdu_type, PduType::FETCH | PduType::INSTANCE_REQ)
-                && self.must_wait(containers, now)
+                && self.must_wait(pdu_type == PduType::FETCH, containers, now)
             {
                 self.questions.push_front(pdu);
                 return Ok(());
@@ -106,10 +106,12 @@ impl Agent {
 
     /// Whether a question about containers waits for their states: until all are known, and not
     /// beyond the time that was set when it came.
-    fn must_wait(&mut self, containers: &mut Containers, now: Instant) -> bool {
+    fn must_wait(&mut self, is_fetch: bool, containers: &mut Containers, now: Instant) -> bool {
         if self.waits.is_none() {
             containers.refresh(now);
-            containers.want_states(now);
+            if is_fetch {
+                containers.want_states(now);
+            }
             self.waits = containers.settles_at(now);
         }
         let is_over = |until: Instant| until <= now || containers.settles_at(now).is_none();

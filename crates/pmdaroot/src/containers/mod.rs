@@ -131,10 +131,16 @@ impl Containers {
         self.table.replace(all.into_iter());
     }
 
-    /// The container that is meant by a name, or until when to wait before asking again.
-    pub(crate) fn find(&mut self, name: &str, now: Instant) -> Result<Found<'_>, NotFound> {
+    /// The container that is meant by a name, or until when to wait before asking again. `asked` is
+    /// when the question came first: what is answered was true then, or later.
+    pub(crate) fn find(
+        &mut self,
+        name: &str,
+        asked: Instant,
+        now: Instant,
+    ) -> Result<Found<'_>, NotFound> {
         if self.lxc.has(name) {
-            self.lxc.want(name, now);
+            self.lxc.want(name, asked, now);
             if let Some(until) = self.lxc.settles_at(Some(name), now) {
                 return Ok(Found::Later(until));
             }

@@ -42,8 +42,13 @@ impl std::fmt::Display for Peer {
 pub(crate) enum State {
     /// A question.
     Ready,
-    /// The state of a container, which will be known by then.
-    Settling(Instant),
+    /// The state of a container.
+    Settling {
+        /// When the question came.
+        asked: Instant,
+        /// When it will be known, or not waited for any more.
+        until: Instant,
+    },
     /// A process that is being started.
     Starting,
 }

@@ -36,6 +36,8 @@ pub(crate) struct Services<'a> {
     /// Its number.
     pub(crate) client: u64,
     pub(crate) now: Instant,
+    /// When its question came.
+    pub(crate) asked: Instant,
 }
 
 /// Why a connection is cut.
@@ -128,8 +130,9 @@ impl Door {
 impl Client {
     /// Answers all questions that are there, as far as it can be done now.
     pub(crate) fn serve(&mut self, services: &mut Services<'_>) -> Result<(), ClientError> {
-        if matches!(self.state, State::Settling(_)) {
+        if let State::Settling { asked, .. } = self.state {
             self.state = State::Ready;
+            services.asked = asked;
         }
         while self.may_ask() {
             let (len, reply) = match Request::next(self.questions())? {
@@ -139,9 +142,13 @@ impl Client {
             match reply {
                 Reply::Now(bytes) => {
                     self.consume(len);
+                    services.asked = services.now;
                     self.answer(bytes, Vec::new())?;
                 }
-                Reply::Settling(until) => self.state = State::Settling(until),
+                Reply::Settling(until) => {
+                    let asked = services.asked;
+                    self.state = State::Settling { asked, until };
+                }
                 Reply::Starting => {
                     self.consume(len);
                     self.state = State::Starting;
@@ -226,7 +233,7 @@ impl Services<'_> {
         };
         let name = std::str::from_utf8(name).map_err(|_| Failure::NO_CONTAINER)?;
         self.containers.refresh(self.now);
-        match self.containers.find(name, self.now) {
+        match self.containers.find(name, self.asked, self.now) {
             Ok(Found::Now(container)) => {
                 log::debug!("attr", "container {name:?} is {}", container.id);
                 Ok(Meant::Container {

@@ -82,7 +82,10 @@ fn when_descriptors_run_out_clients_wait_and_are_served_later() {
     let state = State::new();
     state.docker(&identifier(1), "web", 7, RUNNING);
     let root = Root::ours(state);
-    // As many as it can have: it knows nothing of the lower limit, and meets it when it accepts.
+    // It has opened all that it needs when it answers, and has seen that an earlier one has left.
+    let mut first = root.connect();
+    (0..2).for_each(|_| assert_eq!(first.process_id("web"), Ok(7)));
+    // It knows nothing of the lower limit, and meets it when it accepts.
     let open = root.process.descriptors().unwrap();
     let limit = format!("--nofile={}:", open + 3);
     let pid = root.process.pid().to_string();

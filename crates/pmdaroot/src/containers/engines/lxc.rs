@@ -19,8 +19,8 @@ const MAX_RUNNING: usize = 8;
 /// How long questions wait for a program that runs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How old the state of a container may be when somebody asks.
-const FRESH: Duration = Duration::from_millis(500);
+/// How old the states of all containers may be when somebody asks for them.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// When a container whose state could not be had is tried again.
 const REST: Duration = Duration::from_secs(30);
@@ -95,12 +95,15 @@ impl Lxc {
 
     /// Somebody wants to know the state of all containers.
     pub(crate) fn want_all(&mut self, now: Instant) {
-        self.known.iter_mut().for_each(|known| known.want(now));
+        let since = now.checked_sub(FRESH).unwrap_or(now);
+        self.known
+            .iter_mut()
+            .for_each(|known| known.want(since, now));
         self.start_queued(now);
     }
 
-    /// Somebody wants to know the process of one. One that runs needs no question.
-    pub(crate) fn want(&mut self, id: &str, now: Instant) {
+    /// Somebody has asked, then, for the process of one. One that runs needs no program.
+    pub(crate) fn want(&mut self, id: &str, asked: Instant, now: Instant) {
         let wanted = self.known.iter_mut().find(|known| known.id == id);
         if let Some(known) = wanted
             && known
@@ -108,7 +111,7 @@ impl Lxc {
                 .as_ref()
                 .is_none_or(|one| one.pid().is_none())
         {
-            known.want(now);
+            known.want(asked, now);
             self.start_queued(now);
         }
     }
@@ -181,11 +184,13 @@ impl Lxc {
 }
 
 impl Known {
-    fn want(&mut self, now: Instant) {
-        let is_old = |since: Instant, age| now.duration_since(since) >= age;
+    /// Has the program run, unless it has since then.
+    fn want(&mut self, since: Instant, now: Instant) {
         match self.state {
-            State::Told(then) if is_old(then, FRESH) => self.state = State::Queued(now),
-            State::Failed(then) if is_old(then, REST) => self.state = State::Queued(now),
+            State::Told(then) if then < since => self.state = State::Queued(now),
+            State::Failed(then) if now.duration_since(then) >= REST => {
+                self.state = State::Queued(now);
+            }
             _ => {}
         }
     }
