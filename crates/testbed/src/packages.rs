@@ -203,6 +203,36 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/lib/polkit-1/polkitd"],
     },
     Package {
+        name: "docker.io",
+        needed_for: NeededFor::Tests,
+        purpose: "real containers, and the containerd that comes with it",
+        proof: &["/usr/sbin/dockerd", "/usr/bin/docker"],
+    },
+    Package {
+        name: "containerd",
+        needed_for: NeededFor::Tests,
+        purpose: "real containers that Docker knows nothing of",
+        proof: &["/usr/bin/containerd", "/usr/bin/ctr"],
+    },
+    Package {
+        name: "podman",
+        needed_for: NeededFor::Tests,
+        purpose: "real containers without a daemon",
+        proof: &["/usr/bin/podman"],
+    },
+    Package {
+        name: "lxc",
+        needed_for: NeededFor::Tests,
+        purpose: "real containers of LXC",
+        proof: &["/usr/bin/lxc-start", "/usr/bin/lxc-info"],
+    },
+    Package {
+        name: "busybox-static",
+        needed_for: NeededFor::Tests,
+        purpose: "what runs in those containers",
+        proof: &["/bin/busybox"],
+    },
+    Package {
         name: "debootstrap",
         needed_for: NeededFor::Package,
         purpose: "a fresh Debian to install the package in",

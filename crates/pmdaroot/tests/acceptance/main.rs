@@ -12,3 +12,4 @@ mod engines;
 mod malformed;
 mod metrics;
 mod processes;
+mod real_engines;
