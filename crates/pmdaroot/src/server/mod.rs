@@ -269,9 +269,10 @@ impl Services<'_> {
     fn order(&mut self, start: &StartRequest<'_>) -> Result<(), Failure> {
         let line = std::str::from_utf8(start.arguments.as_bytes());
         let arguments = line.map(arguments::split);
-        let Ok(Ok(arguments)) = arguments else {
-            log::error!("{}: cannot be cut: {}", start.label, start.arguments);
-            return Err(errno(Errno::INVAL));
+        let cut = arguments.ok().and_then(Result::ok);
+        let Some(arguments) = cut.filter(|arguments| !arguments.is_empty()) else {
+            log::error!("{}: no command line: {}", start.label, start.arguments);
+            return Err(Failure::GENERIC);
         };
         log::info!("starting {}: {}", start.label, start.arguments);
         let order = Order {

@@ -7,6 +7,7 @@
 )]
 
 mod bed;
+mod both_sides;
 mod clients;
 mod engines;
 mod malformed;
