@@ -191,18 +191,6 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/lib/python3/dist-packages/libvirt.py"],
     },
     Package {
-        name: "gnutls-bin",
-        needed_for: NeededFor::Tests,
-        purpose: "certificates as libvirt's handbook makes them",
-        proof: &["/usr/bin/certtool"],
-    },
-    Package {
-        name: "polkitd",
-        needed_for: NeededFor::Tests,
-        purpose: "a real polkit, which is asked about clients",
-        proof: &["/usr/lib/polkit-1/polkitd"],
-    },
-    Package {
         name: "docker.io",
         needed_for: NeededFor::Tests,
         purpose: "real containers, and the containerd that comes with it",
