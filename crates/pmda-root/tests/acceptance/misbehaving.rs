@@ -9,7 +9,7 @@ use pcp_proto::root::{Answer, Failure, Features, Label, Started, Stopped, Versio
 use pmda_root::{Error, IpcType, RootConnection};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use crate::server::{Rogue, await_end, await_request, greet};
+use crate::server::{HURRY, Rogue, await_end, await_request, greet};
 
 fn integers(integers: &[i32]) -> Vec<u8> {
     integers.iter().flat_map(|int| int.to_ne_bytes()).collect()
@@ -161,6 +161,26 @@ fn an_answer_that_does_not_come_is_a_timeout_and_cannot_come_later() {
 fn an_answer_that_stops_half_way_is_a_timeout() {
     let answer = integers(&[0x9002, 30, 0, 2, 77, 6]);
     let rogue = Rogue::answering(answer, 4096).unwrap();
+    let mut root = rogue.connect_in_a_hurry().unwrap();
+    let error = root.container_host_name("alpha").unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+}
+
+#[test]
+fn an_answer_that_drips_is_a_timeout() {
+    let rogue = Rogue::start(|client| {
+        greet(client);
+        await_request(client);
+        let answer = integers(&[0x9002, 4000, 0, 2, 77, 3976]);
+        let mut drops = answer.iter().copied().chain(std::iter::repeat(b'x'));
+        while drops
+            .next()
+            .is_some_and(|byte| client.write_all(&[byte]).is_ok())
+        {
+            std::thread::sleep(HURRY / 100);
+        }
+    })
+    .unwrap();
     let mut root = rogue.connect_in_a_hurry().unwrap();
     let error = root.container_host_name("alpha").unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
