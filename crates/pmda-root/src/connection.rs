@@ -68,6 +68,11 @@ impl RootConnection {
         })
     }
 
+    /// Changes how long answers may take from now on.
+    pub fn set_timeout(&mut self, within: Duration) {
+        self.within = within;
+    }
+
     /// The version of the protocol that the server speaks.
     pub fn version(&self) -> Version {
         self.version

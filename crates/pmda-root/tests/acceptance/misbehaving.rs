@@ -150,7 +150,8 @@ fn an_answer_that_does_not_come_is_a_timeout_and_cannot_come_later() {
         await_end(client);
     })
     .unwrap();
-    let mut root = rogue.connect_in_a_hurry().unwrap();
+    let mut root = rogue.connect().unwrap();
+    root.set_timeout(HURRY);
     let error = root.container_host_name("alpha").unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
     let later = root.container_host_name("alpha").unwrap_err();
@@ -161,7 +162,8 @@ fn an_answer_that_does_not_come_is_a_timeout_and_cannot_come_later() {
 fn an_answer_that_stops_half_way_is_a_timeout() {
     let answer = integers(&[0x9002, 30, 0, 2, 77, 6]);
     let rogue = Rogue::answering(answer, 4096).unwrap();
-    let mut root = rogue.connect_in_a_hurry().unwrap();
+    let mut root = rogue.connect().unwrap();
+    root.set_timeout(HURRY);
     let error = root.container_host_name("alpha").unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
 }
@@ -181,7 +183,8 @@ fn an_answer_that_drips_is_a_timeout() {
         }
     })
     .unwrap();
-    let mut root = rogue.connect_in_a_hurry().unwrap();
+    let mut root = rogue.connect().unwrap();
+    root.set_timeout(HURRY);
     let error = root.container_host_name("alpha").unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
 }
