@@ -1,6 +1,6 @@
 //! The one loop: pmcd on the pipe, collectors on the socket, signals, and what threads have done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -59,12 +59,20 @@ pub(crate) enum End {
     Signal,
 }
 
+/// A client, and what is waited for on its connection.
+struct Entry {
+    client: Client,
+    interest: epoll::EventFlags,
+}
+
 /// The loop and its state.
 pub(crate) struct Loop {
     daemon: Daemon,
     epoll: OwnedFd,
-    clients: HashMap<u64, Client>,
+    clients: HashMap<u64, Entry>,
     next_client: u64,
+    /// The clients that wait for the state of a container.
+    settling: HashSet<u64>,
     /// Since when the door is shut, if it is.
     shut: Option<Instant>,
     /// Whether that is in the log.
@@ -78,6 +86,7 @@ impl Loop {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             daemon,
             clients: HashMap::new(),
+            settling: HashSet::new(),
             next_client: FIRST_CLIENT,
             shut: None,
             is_shut_told: false,
@@ -130,12 +139,9 @@ impl Loop {
 
     fn timeout(&self, now: Instant) -> Option<Timespec> {
         let clients = self
-            .clients
-            .values()
-            .filter_map(|client| match client.state {
-                State::Settling { until, .. } => Some(until),
-                State::Ready | State::Starting => None,
-            });
+            .settling
+            .iter()
+            .filter_map(|number| self.settles_at(*number));
         let reopening = self.shut.map(|since| since + PAUSE);
         let next = clients
             .chain(self.daemon.agent.waits())
@@ -144,6 +150,14 @@ impl Loop {
         // A moment later, so that it has come for sure.
         let wait = next.saturating_duration_since(now) + Duration::from_millis(1);
         Timespec::try_from(wait).ok()
+    }
+
+    /// Until when a client waits for the state of a container.
+    fn settles_at(&self, number: u64) -> Option<Instant> {
+        match self.clients.get(&number)?.client.state {
+            State::Settling { until, .. } => Some(until),
+            State::Ready | State::Starting => None,
+        }
     }
 
     fn handle(&mut self, token: u64, flags: epoll::EventFlags) -> io::Result<Option<End>> {
@@ -254,8 +268,9 @@ impl Loop {
         );
         self.next_client += 1;
         log::debug!("appl0", "{} is client {number}", client.peer);
-        match epoll::add(&self.epoll, &client, data, interest(&client)) {
-            Ok(()) => drop(self.clients.insert(number, client)),
+        let interest = interest(&client);
+        match epoll::add(&self.epoll, &client, data, interest) {
+            Ok(()) => drop(self.clients.insert(number, Entry { client, interest })),
             Err(error) => log::error!("{}: cannot be waited for: {error}", client.peer),
         }
     }
@@ -284,7 +299,7 @@ impl Loop {
 
     /// Something has happened on a client's connection.
     fn attend(&mut self, number: u64, flags: epoll::EventFlags) {
-        let Some(client) = self.clients.get_mut(&number) else {
+        let Some(Entry { client, .. }) = self.clients.get_mut(&number) else {
             return;
         };
         match client.flush().and_then(|()| client.read()) {
@@ -298,14 +313,14 @@ impl Loop {
             && self
                 .clients
                 .get(&number)
-                .is_some_and(|client| !client.may_ask())
+                .is_some_and(|entry| !entry.client.may_ask())
         {
             self.drop_client(number);
         }
     }
 
     fn serve(&mut self, number: u64) {
-        let Some(client) = self.clients.get_mut(&number) else {
+        let Some(entry) = self.clients.get_mut(&number) else {
             return;
         };
         let now = Instant::now();
@@ -317,9 +332,13 @@ impl Loop {
             now,
             asked: now,
         };
-        let served = client.serve(&mut services);
-        let data = epoll::EventData::new_u64(number);
-        let waits = epoll::modify(&self.epoll, &*client, data, interest(client));
+        let served = entry.client.serve(&mut services);
+        if matches!(entry.client.state, State::Settling { .. }) {
+            self.settling.insert(number);
+        } else {
+            self.settling.remove(&number);
+        }
+        let waits = entry.wait(&self.epoll, number);
         match (served, waits) {
             (Ok(()), Ok(())) => {}
             (Err(error), _) => self.cut(number, &error),
@@ -344,7 +363,7 @@ impl Loop {
                 (Err(failure(&error)), Vec::new())
             }
         };
-        let Some(client) = client else {
+        let Some(Entry { client, .. }) = client else {
             // Its descriptors are closed here, and that is what agents end by.
             return;
         };
@@ -355,8 +374,8 @@ impl Loop {
     }
 
     fn cut(&mut self, number: u64, why: &dyn std::error::Error) {
-        if let Some(client) = self.clients.get(&number) {
-            log::error!("{} is cut: {why}", client.peer);
+        if let Some(entry) = self.clients.get(&number) {
+            log::error!("{} is cut: {why}", entry.client.peer);
         }
         self.drop_client(number);
     }
@@ -364,28 +383,35 @@ impl Loop {
     fn drop_client(&mut self, number: u64) {
         // Closing its descriptor takes it out of epoll.
         self.clients.remove(&number);
+        self.settling.remove(&number);
         self.daemon.children.forget_client(number);
     }
 
     fn wake_those_who_waited(&mut self, now: Instant) {
-        let due =
-            |client: &Client| matches!(client.state, State::Settling { until, .. } if until <= now);
-        let woken: Vec<u64> = self.clients_that(due);
-        woken.into_iter().for_each(|number| self.serve(number));
+        let is_due = |number: &u64| self.settles_at(*number).is_none_or(|until| until <= now);
+        let due: Vec<u64> = self.settling.iter().copied().filter(is_due).collect();
+        due.into_iter().for_each(|number| self.serve(number));
         if self.shut.is_some_and(|since| now >= since + PAUSE) {
             self.reopen_door();
         }
     }
 
     fn wake_all(&mut self) {
-        let waits = |client: &Client| matches!(client.state, State::Settling { .. });
-        let woken: Vec<u64> = self.clients_that(waits);
-        woken.into_iter().for_each(|number| self.serve(number));
+        let all: Vec<u64> = self.settling.iter().copied().collect();
+        all.into_iter().for_each(|number| self.serve(number));
     }
+}
 
-    fn clients_that(&self, do_so: impl Fn(&Client) -> bool) -> Vec<u64> {
-        let clients = self.clients.iter().filter(|(_, client)| do_so(client));
-        clients.map(|(number, _)| *number).collect()
+impl Entry {
+    /// Has epoll tell of what matters now.
+    fn wait(&mut self, epoll: &OwnedFd, number: u64) -> io::Result<()> {
+        let wanted = interest(&self.client);
+        if wanted != self.interest {
+            let data = epoll::EventData::new_u64(number);
+            epoll::modify(epoll, &self.client, data, wanted)?;
+            self.interest = wanted;
+        }
+        Ok(())
     }
 }
 

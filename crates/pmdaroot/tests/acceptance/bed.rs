@@ -59,6 +59,8 @@ impl Root {
             UnixStream::connect(&root.socket).is_ok()
         })
         .unwrap_or_else(|error| panic!("{error}\n{}", root.log()));
+        // Whoever is greeted knows that all is open that will stay open.
+        drop(root.connect());
         root
     }
 
