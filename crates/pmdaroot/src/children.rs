@@ -125,6 +125,9 @@ impl Children {
         if !self.running.contains_key(&number) && !self.is_agent_of_pmcd(number) {
             return Err(Errno::PERM.into());
         }
+        // The socket goes only when this process is asked.
+        let is_this = number == std::process::id();
+        let signal = if is_this { Signal::TERM } else { signal };
         Ok(pidfd_send_signal(process, signal)?)
     }
 
