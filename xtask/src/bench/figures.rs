@@ -27,7 +27,7 @@ pub(super) enum Figure {
     BusyMemory,
     /// Resident memory by which one client that reads nothing made the proxy grow, in bytes.
     StalledMemory,
-    /// Resident memory of the program as a whole, in bytes.
+    /// Resident memory of the program after look-ups, in bytes.
     Resident,
     /// Clients that were served while all of them stayed.
     Served,
@@ -81,7 +81,7 @@ impl Figure {
             Figure::IdleMemory => "kB per idle connection",
             Figure::BusyMemory => "kB per busy connection",
             Figure::StalledMemory => "MB grown by a client that reads nothing",
-            Figure::Resident => "MB",
+            Figure::Resident => "MB after look-ups",
             Figure::Served => "clients served",
         }
     }

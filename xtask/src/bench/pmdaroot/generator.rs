@@ -75,8 +75,8 @@ impl Job {
         match self.load.work {
             Work::LookUps { by, .. } => look_ups(&mut client, &questions(by)?, self.length),
             Work::Memory { .. } => {
-                look_ups(&mut client, &names, self.length)?;
-                look_ups(&mut client, &questions(Key::Id)?, self.length)?;
+                look_ups(&mut client, &names, self.length / 2)?;
+                look_ups(&mut client, &questions(Key::Id)?, self.length / 2)?;
                 let resident = client.server()?.resident()?;
                 Ok(Sample::default().with(Figure::Resident, resident as f64))
             }
