@@ -48,6 +48,8 @@ impl PmdaRoot {
             .env("PCP_PODMAN_DATADIR", folder("podman")?)
             .env("PCP_PODMAN_RUNDIR", folder("podman-run")?)
             .env("PCP_LXC_DIR", folder("lxc")?)
+            .env("PCP_CONTAINERD_RUNDIR", folder("containerd")?)
+            .env("PCP_MACHINES_DIR", folder("machines")?)
             .start()?;
         let root = PmdaRoot { pmcd, scratch };
         eventually(PATIENCE, "pmdaroot's socket", || root.socket().exists())

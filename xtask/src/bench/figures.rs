@@ -27,10 +27,14 @@ pub(super) enum Figure {
     BusyMemory,
     /// Resident memory by which one client that reads nothing made the proxy grow, in bytes.
     StalledMemory,
+    /// Resident memory of the program after look-ups, in bytes.
+    Resident,
+    /// Clients that were served while all of them stayed.
+    Served,
 }
 
 impl Figure {
-    const ALL: [Figure; 9] = [
+    const ALL: [Figure; 11] = [
         Figure::Rate,
         Figure::P50,
         Figure::P99,
@@ -40,6 +44,8 @@ impl Figure {
         Figure::IdleMemory,
         Figure::BusyMemory,
         Figure::StalledMemory,
+        Figure::Resident,
+        Figure::Served,
     ];
 
     /// What a load of round trips tells.
@@ -58,6 +64,8 @@ impl Figure {
             Figure::IdleMemory => "idle",
             Figure::BusyMemory => "busy",
             Figure::StalledMemory => "stalled",
+            Figure::Resident => "resident",
+            Figure::Served => "served",
         }
     }
 
@@ -73,6 +81,8 @@ impl Figure {
             Figure::IdleMemory => "kB per idle connection",
             Figure::BusyMemory => "kB per busy connection",
             Figure::StalledMemory => "MB grown by a client that reads nothing",
+            Figure::Resident => "MB after look-ups",
+            Figure::Served => "clients served",
         }
     }
 
@@ -84,11 +94,11 @@ impl Figure {
     /// A value as a cell of its column shows it.
     pub(super) fn show(self, value: f64) -> String {
         match self {
-            Figure::Rate => grouped(value, 0),
+            Figure::Rate | Figure::Served => grouped(value, 0),
             Figure::P50 | Figure::P99 | Figure::Cpu | Figure::StreamCpu => grouped(value, 1),
             Figure::Throughput => grouped(value / 1e6, 0),
             Figure::IdleMemory | Figure::BusyMemory => grouped(value / 1e3, 2),
-            Figure::StalledMemory => grouped(value / 1e6, 1),
+            Figure::StalledMemory | Figure::Resident => grouped(value / 1e6, 1),
         }
     }
 }

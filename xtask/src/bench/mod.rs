@@ -1,4 +1,4 @@
-//! `cargo xtask bench PROGRAM`: one of our programs beside a direct connection and other proxies.
+//! `cargo xtask bench PROGRAM`: one of our programs beside what it replaces, and others of its kind.
 //!
 //! A machine is noisy, so the contenders take turns within each round, medians are printed, and
 //! ratios are taken within a round. Stub servers and load generators are processes of their own:
@@ -10,6 +10,7 @@ mod figures;
 mod link;
 mod memory;
 mod options;
+mod pmdaroot;
 mod pmproxy;
 mod proc_fs;
 mod process;
@@ -43,6 +44,7 @@ Usage: cargo xtask bench PROGRAM [option ...]
 
   pmproxy       round trips and memory beside PCP's own pmproxy and haproxy
   virtproxyd    calls, streams and memory beside libvirt's own virtproxyd
+  pmdaroot      look-ups and memory beside PCP's own pmdaroot
 
 cargo xtask bench PROGRAM --help says more.";
 
@@ -50,6 +52,7 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     match args.next()? {
         Some(Value(what)) if what == "pmproxy" => pmproxy::run(args),
         Some(Value(what)) if what == "virtproxyd" => virtproxyd::run(args),
+        Some(Value(what)) if what == "pmdaroot" => pmdaroot::run(args),
         Some(Short('h') | Long("help")) => show_usage(USAGE),
         Some(other) => Err(options::unexpected(other)),
         None => bail!("what is to be measured?\n\n{USAGE}"),

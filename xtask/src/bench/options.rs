@@ -90,6 +90,7 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pmdaroot::Pmdaroot;
     use super::super::pmproxy::{Contender as Who, LOADS, Pmproxy};
     use super::super::virtproxyd::Virtproxyd;
     use super::*;
@@ -145,6 +146,7 @@ mod tests {
         assert!(parse(&["--help"]).unwrap().is_none());
         assert!(names_all::<Pmproxy>());
         assert!(names_all::<Virtproxyd>());
+        assert!(names_all::<Pmdaroot>());
     }
 
     #[test]

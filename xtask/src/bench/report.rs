@@ -13,7 +13,7 @@ const NONE: &str = "-";
 /// was seen, and what is missing.
 pub(super) fn render(tables: &str, verdicts: &str, missing: &[String]) -> String {
     let mut text = format!(
-        "Medians over the rounds. CPU is the proxy's user and system time for one round trip, or for a \
+        "Medians over the rounds. CPU is the program's user and system time for one round trip, or for a \
          MiB of a stream. \"x NAME\" is the ratio of the first column to that of NAME, \"CPU x NAME\" that \
          of CPU, taken within each round.\n{tables}",
     );

@@ -101,7 +101,7 @@ impl<S: Suite> Rounds<S> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let system = rustix::system::uname();
         format!(
-            "{} {}; {cores} cores, shared by proxy, load generator and server, nothing pinned; \
+            "{} {}; {cores} cores, shared by program, load generator and server, nothing pinned; \
              rounds: {}, seconds for each measurement: {}.",
             system.sysname().to_string_lossy(),
             system.release().to_string_lossy(),
