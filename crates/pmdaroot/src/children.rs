@@ -56,7 +56,11 @@ impl Children {
             label,
             client,
         };
-        self.running.insert(running.child.id(), running);
+        let pid = running.child.id();
+        // The number is used again: nobody may take the old end for that of the new process.
+        self.ended
+            .retain(|one| one.pid != pid || (one.client.is_some() && one.client != client));
+        self.running.insert(pid, running);
     }
 
     /// Nobody else will ask for what this client started.
@@ -115,20 +119,21 @@ impl Children {
     pub(crate) fn end(&mut self, pid: i32, signal: Signal) -> io::Result<()> {
         let number = u32::try_from(pid).map_err(|_| Errno::INVAL)?;
         let pid = Pid::from_raw(pid).ok_or(Errno::INVAL)?;
-        self.reap();
-        if self.ended.iter().any(|one| one.pid == number) {
-            return Ok(());
-        }
-        // From here on the number cannot become that of another process unnoticed.
-        // Whether there is such a process is nobody's business, if it is none of these.
-        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| Errno::PERM)?;
-        if !self.running.contains_key(&number) && !self.is_agent_of_pmcd(number) {
+        if number == std::process::id() {
+            // pmcd is its parent, too, and ends it by closing its pipe.
             return Err(Errno::PERM.into());
         }
-        // The socket goes only when this process is asked.
-        let is_this = number == std::process::id();
-        let signal = if is_this { Signal::TERM } else { signal };
-        Ok(pidfd_send_signal(process, signal)?)
+        self.reap();
+        let has_ended = self.ended.iter().any(|one| one.pid == number);
+        // From here on the number cannot become that of another process unnoticed.
+        // Whether there is such a process is nobody's business, if it is none of these.
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) if self.running.contains_key(&number) || self.is_agent_of_pmcd(number) => {
+                Ok(pidfd_send_signal(process, signal)?)
+            }
+            _ if has_ended => Ok(()),
+            _ => Err(Errno::PERM.into()),
+        }
     }
 
     fn is_agent_of_pmcd(&self, pid: u32) -> bool {
@@ -140,4 +145,46 @@ impl Children {
 /// gets the children of others.
 fn is_pmcd(parent: u32) -> bool {
     parent > 1 || std::fs::read("/proc/1/comm").is_ok_and(|name| name == b"pmcd\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// A process that waits, and what is left of an earlier one with its number.
+    fn used_again(owner: Option<u64>) -> (Children, u32) {
+        let mut command = Command::new("cat");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        let mut children = Children::new();
+        children.ended.push_back(Ended {
+            pid,
+            code: 0,
+            client: owner,
+        });
+        children.add(child, "agent".into(), Some(1));
+        (children, pid)
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_process_is_not_that_of_one_with_its_number() {
+        for owner in [None, Some(1), Some(2)] {
+            let (mut children, pid) = used_again(owner);
+            let told = children.wait_any(1);
+            assert_eq!((told.pid, told.code), (0, 0), "{owner:?}");
+            children.end(pid.cast_signed(), Signal::KILL).unwrap();
+            let status = children.running.get_mut(&pid).unwrap().child.wait();
+            assert_eq!(status.unwrap().signal(), Some(9), "{owner:?}");
+        }
+    }
+
+    #[test]
+    fn it_does_not_end_itself() {
+        let mut children = Children::new();
+        let own = std::process::id().cast_signed();
+        let refused = children.end(own, Signal::TERM).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(Errno::PERM.raw_os_error()));
+    }
 }

@@ -34,7 +34,15 @@ impl Table {
         self.by_id.clear();
         self.by_name.clear();
         for container in containers {
-            if self.by_id.contains_key(&container.id) {
+            if let Some(&number) = self.by_id.get(&container.id) {
+                let has_it = self.containers.get(&number);
+                if has_it.is_some_and(|one| !one.is_hash) && !container.is_hash {
+                    // People gave it to both: it does not tell one from the other.
+                    self.by_name
+                        .entry(container.id.clone())
+                        .or_default()
+                        .push(number);
+                }
                 continue;
             }
             let number = self.number(&container.id);
@@ -74,8 +82,13 @@ impl Table {
     /// The container that is meant by a name: its identifier, its name, the beginning of a single
     /// identifier, or a part of a single one.
     pub(crate) fn find(&self, name: &str) -> Result<&Container, NotFound> {
-        if let Some(number) = self.by_id.get(name) {
-            return self.containers.get(number).ok_or(NotFound::Unknown);
+        let by_id = self.by_id.get(name);
+        let by_id = by_id.and_then(|number| self.containers.get(number));
+        // An identifier that people made up is a name, which others may have as well.
+        if let Some(container) = by_id
+            && (container.is_hash || !self.by_name.contains_key(name))
+        {
+            return Ok(container);
         }
         let human = name.strip_prefix('/').unwrap_or(name);
         match self.by_name.get(human).map(Vec::as_slice) {
@@ -114,7 +127,7 @@ mod tests {
             engine,
             id: id.into(),
             name: name.into(),
-            is_hash: engine != "lxc",
+            is_hash: !matches!(engine, "lxc" | "systemd-nspawn"),
             cgroup: String::new(),
             process: None,
             running: Running::Told(true),
@@ -163,6 +176,19 @@ mod tests {
         assert_eq!(found(&table, "web"), Err(NotFound::Ambiguous(2)));
         assert_eq!(found(&table, "aa"), Err(NotFound::Ambiguous(2)));
         assert_eq!(found(&table, "0"), Err(NotFound::Ambiguous(3)));
+    }
+
+    #[test]
+    fn a_name_that_two_engines_gave_is_not_guessed() {
+        let table = table(&[
+            container("docker", "aabb01", "vm"),
+            container("lxc", "vm", "vm"),
+            container("lxc", "other", "other"),
+            container("systemd-nspawn", "other", "other"),
+        ]);
+        assert_eq!(found(&table, "vm"), Err(NotFound::Ambiguous(2)));
+        assert_eq!(found(&table, "other"), Err(NotFound::Ambiguous(2)));
+        assert_eq!(found(&table, "aabb01").as_deref(), Ok("aabb01"));
     }
 
     #[test]

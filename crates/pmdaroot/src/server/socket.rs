@@ -1,12 +1,12 @@
 //! The socket for collectors: made for one user, and removed at the end.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, open};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
@@ -69,15 +69,14 @@ impl Listener {
         let bound = bind(&socket, &address);
         umask(before);
         bound?;
-        let file = fs::symlink_metadata(path).ok();
+        let found = fs::symlink_metadata(path).ok();
         let listener = Listener {
             socket,
             path: path.to_owned(),
-            file: file.map(|file| (file.dev(), file.ino())),
+            file: found.map(|file| (file.dev(), file.ino())),
         };
         if let Some(user) = user {
-            // The folder may belong to that user: no link there is followed.
-            lchown(path, Some(user.uid), Some(user.gid))?;
+            give_to(path, user)?;
         }
         listen(&listener.socket, BACKLOG)?;
         Ok(listener)
@@ -101,6 +100,26 @@ impl Drop for Listener {
             log::error!("cannot remove {}: {error}", self.path.display());
         }
     }
+}
+
+/// Makes the socket a user's. The folder may belong to that user, who could put another file in its
+/// place: only a new socket of root's with no other name is given away.
+fn give_to(path: &Path, user: User) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    if !found.file_type().is_socket() || found.uid() != 0 || found.nlink() != 1 {
+        let text = "something else has taken the place of the socket";
+        return Err(io::Error::other(text));
+    }
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    Ok(chownat(
+        &file,
+        "",
+        Some(uid),
+        Some(gid),
+        AtFlags::EMPTY_PATH,
+    )?)
 }
 
 fn prepare_folder(folder: &Path, user: Option<User>, is_usual: bool) -> io::Result<()> {
@@ -134,5 +153,37 @@ fn remove_old(path: &Path) -> io::Result<()> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn nothing_but_the_new_socket_is_given_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (user, place) = (User { uid: 12, gid: 34 }, folder.path().join("place"));
+        let owner = |path: &Path| {
+            let found = fs::symlink_metadata(path).unwrap();
+            (found.uid(), found.gid())
+        };
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "").unwrap();
+        fs::hard_link(&precious, &place).unwrap();
+        assert!(give_to(&place, user).is_err());
+        assert_eq!(owner(&precious).0, 0);
+        fs::remove_file(&place).unwrap();
+        let _other = UnixListener::bind(folder.path().join("other")).unwrap();
+        fs::hard_link(folder.path().join("other"), &place).unwrap();
+        assert!(give_to(&place, user).is_err());
+        fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(&precious, &place).unwrap();
+        assert!(give_to(&place, user).is_err());
+        fs::remove_file(&place).unwrap();
+        let _socket = UnixListener::bind(&place).unwrap();
+        give_to(&place, user).unwrap();
+        assert_eq!(owner(&place), (12, 34));
     }
 }

@@ -221,7 +221,9 @@ fn nobody_but_started_processes_and_agents_of_pmcd_is_ended() {
     let pmcd = std::process::id().cast_signed();
     let request: [fn(i32) -> StopRequest; 2] = [StopRequest::Terminate, StopRequest::Kill];
     for stop in request {
-        for pid in [grandchild, pmcd, 1, i32::MAX] {
+        // The test is the parent of pmdaroot, as of its agents.
+        let own = root.process.pid().cast_signed();
+        for pid in [grandchild, pmcd, own, 1, i32::MAX] {
             assert_eq!(
                 client.stop(stop(pid)),
                 Err(Status::from_errno(EPERM)),

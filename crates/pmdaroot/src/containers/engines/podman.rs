@@ -146,7 +146,7 @@ fn read(path: &Path) -> Vec<Stored> {
 
 /// Nothing that would lead out of the folder.
 fn is_identifier(id: &str) -> bool {
-    !id.is_empty() && !id.starts_with('.') && !id.contains('/')
+    !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\0'])
 }
 
 fn read_pid(path: &Path) -> Option<u32> {
