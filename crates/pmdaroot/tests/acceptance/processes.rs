@@ -244,16 +244,6 @@ fn nobody_but_started_processes_and_agents_of_pmcd_is_ended() {
 }
 
 #[test]
-fn the_server_itself_ends_in_order_however_it_is_told() {
-    let mut root = Root::ours(State::new());
-    let own = root.process.pid().cast_signed();
-    let mut client = root.connect();
-    client.stop(StopRequest::Kill(own)).unwrap();
-    assert!(root.process.wait(PATIENCE).unwrap().success());
-    assert!(!root.socket().exists());
-}
-
-#[test]
 fn a_client_that_does_not_wait_for_its_process_leaves_no_zombie() {
     let root = Root::ours(State::new());
     let client = root.connect();
