@@ -58,7 +58,9 @@ fn main() -> ExitCode {
         log::error!("cannot write the log to {}: {error}", options.log.display());
     }
     log::turn_on(options.debug.clone());
-    match run(&options) {
+    let end = run(&options);
+    Containers::end();
+    match end {
         Ok(End::Pmcd) => {
             log::info!("pmcd has ended");
             ExitCode::SUCCESS

@@ -76,6 +76,11 @@ impl Containers {
         containers
     }
 
+    /// Ends what still runs for it in the background, where the whole process is to end.
+    pub(crate) fn end() {
+        lxc::end_all();
+    }
+
     /// Reads what has changed since the last time.
     pub(crate) fn refresh(&mut self, now: Instant) {
         let mut news: BTreeMap<usize, Vec<String>> = BTreeMap::new();

@@ -4,6 +4,7 @@ use std::fs;
 
 use pcp_proto::Status;
 use pcp_proto::root::Target;
+use testbed::{PATIENCE, eventually, eventually_some};
 
 use crate::bed::{Guest, RUNNING, Root, STOPPED, State, identifier, named};
 
@@ -206,6 +207,24 @@ fn an_lxc_info_that_hangs_holds_nobody_up() {
     assert_eq!(collector.cgroup_name(named("a vm")), Ok("lxc/a vm".into()));
     assert_eq!(waiting.receive_found(), Err(Status::NO_CONTAINER));
     root.await_log("LXC container \"stuck\" is left out");
+}
+
+#[test]
+fn an_lxc_info_that_hangs_ends_with_the_server() {
+    let state = State::new().lxc_info("echo $$ > $(dirname $0)/number; sleep 1000");
+    state.lxc("stuck");
+    let mut root = Root::ours(state);
+    let number = root.state.scratch.join("number");
+    let pid: u32 = eventually_some(PATIENCE, "the program to start", || {
+        fs::read_to_string(&number).ok()?.trim().parse().ok()
+    })
+    .unwrap();
+    root.process.terminate().unwrap();
+    let is_over = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    };
+    eventually(PATIENCE, "the program to end", is_over).unwrap();
 }
 
 #[test]

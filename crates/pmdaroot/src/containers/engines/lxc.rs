@@ -11,7 +11,7 @@ use crate::containers::cgroups::{Cgroups, folders};
 use crate::containers::container::{Container, InitProcess, Paused, Running};
 use crate::log;
 use crate::mailbox::Postman;
-pub(crate) use probe::{Probe, Report};
+pub(crate) use probe::{Probe, Report, end_all};
 
 /// How many programs run at the same time.
 const MAX_RUNNING: usize = 8;

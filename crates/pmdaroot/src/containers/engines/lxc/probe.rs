@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,6 +16,19 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How much of its output is read, in bytes.
 const MAX_OUTPUT: usize = 64 << 10;
+
+/// The process groups of the programs that run. None is collected while it stands here, so that its
+/// number is not that of another.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Ends all programs that run: this process is about to end.
+pub(crate) fn end_all() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    for group in running.iter() {
+        // At worst it has ended by itself.
+        let _ = kill_process_group(*group, Signal::KILL);
+    }
+}
 
 /// What became of a question for the state of a container.
 #[derive(Debug)]
@@ -93,7 +107,10 @@ pub(super) fn start(command: &[String], id: &str, more: &[String], results: Post
 
 fn ask(command: &mut Command) -> io::Result<Report> {
     let deadline = Instant::now() + DEADLINE;
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = command.spawn()?;
+    running.extend(pid_of(&child));
+    drop(running);
     let output = child.stdout.take();
     let text = output.map_or(Ok(String::new()), |output| read(&output, deadline));
     let ended = text.and_then(|text| await_end(&child, deadline).map(|()| text));
@@ -103,6 +120,9 @@ fn ask(command: &mut Command) -> io::Result<Report> {
         // The program may have started others; at worst all have ended by now.
         let _ = kill_process_group(group, Signal::KILL);
     }
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.retain(|group| Some(*group) != pid_of(&child));
+    drop(running);
     let status = child.wait()?;
     let text = ended?;
     if !status.success() {
