@@ -247,7 +247,8 @@ impl State {
         fs::write(folder.join("pidfile"), pid.to_string()).unwrap();
     }
 
-    /// A program in place of `lxc-info`; `$2` is the name of the container.
+    /// A program in place of `lxc-info`; `$2` is the name of the container. It outlives a server that is
+    /// killed, and should not sleep for long.
     pub(crate) fn lxc_info(self, script: &str) -> State {
         let path = self.scratch.write("lxc-info", script).unwrap();
         let command = format!("/bin/sh {}", path.display());

@@ -192,7 +192,7 @@ fn containers_of_pods_and_machines_are_known() {
 
 #[test]
 fn an_lxc_info_that_hangs_holds_nobody_up() {
-    let script = "case $2 in stuck) sleep 1000;; esac; echo State: RUNNING; echo PID: 77";
+    let script = "case $2 in stuck) sleep 20;; esac; echo State: RUNNING; echo PID: 77";
     let state = State::new().lxc_info(script);
     ["stuck", "a vm", "-vm"]
         .iter()

@@ -140,8 +140,7 @@ fn paused_and_restarting_containers_are_shown_as_they_are() {
 
 #[test]
 fn a_fetch_waits_for_the_states_of_lxc_but_not_for_one_that_hangs() {
-    let script =
-        "case $2 in stuck) sleep 1000;; esac; sleep 0.02; echo State: RUNNING; echo PID: 1";
+    let script = "case $2 in stuck) sleep 20;; esac; sleep 0.02; echo State: RUNNING; echo PID: 1";
     let (state, folder) = (State::new().lxc_info(script), Scratch::new().unwrap());
     state.lxc("stuck");
     (0..40).for_each(|number| state.lxc(&format!("vm{number}")));
