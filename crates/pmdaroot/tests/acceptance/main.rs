@@ -12,5 +12,6 @@ mod clients;
 mod engines;
 mod malformed;
 mod metrics;
+mod papers;
 mod processes;
 mod real_engines;
