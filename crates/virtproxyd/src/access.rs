@@ -1,39 +1,22 @@
-//! Who may open which URI: the rules of `uri_access`.
+//! Who may open which URI: the rules of `uri_access`, which are gate's, and what libvirt adds to them.
 //!
-//! Each is `allow` or `deny`, then any of `read-only`, `from CLIENTS` and `to URIS`, in this order.
 //! The first rule that is about client and URI decides; where there are rules and none is about
-//! them, the client is refused. Clients are written as in [`gate::policy`]; the names of a
-//! certificate are its distinguished name. In URIs `*` stands for any characters and `?` for one.
+//! them, the client is refused. The names of a certificate are its distinguished name.
 
 use std::sync::Arc;
 
-use gate::policy::{Client, Clients, Identity as Names, Wildcard};
+use gate::policy::{Client, Identity as Names, UriRule, UriVerdict};
 use gate::stream::Peer;
 use virt_proto::{Identity, RemoteError};
 
-use crate::config::UriRule;
+use crate::config;
 
 /// A longer URI is no daemon's, in bytes: to compare it with patterns takes its time.
 const LONGEST_URI: usize = 1024;
 
 /// All rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct UriAccess(Vec<Rule>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
-    verdict: Verdict,
-    /// `None` for everyone.
-    clients: Option<Clients>,
-    /// Empty for all URIs.
-    uris: Vec<Wildcard>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Deny,
-    Allow(Grant),
-}
+pub(crate) struct UriAccess(Vec<UriRule>);
 
 /// What a client may do with a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +30,11 @@ impl UriAccess {
     ///
     /// # Errors
     /// A text that begins with the line of the rule.
-    pub(crate) fn parse(rules: &[UriRule]) -> Result<UriAccess, String> {
-        let parse = |rule: &UriRule| {
-            let UriRule { line, text } = rule;
-            parse(text).map_err(|error| format!("{line}: uri_access: rule {text:?}: {error}"))
+    pub(crate) fn parse(rules: &[config::UriRule]) -> Result<UriAccess, String> {
+        let parse = |rule: &config::UriRule| {
+            let config::UriRule { line, text } = rule;
+            UriRule::parse(text)
+                .map_err(|error| format!("{line}: uri_access: rule {text:?}: {error}"))
         };
         let rules: Result<_, _> = rules.iter().map(parse).collect();
         rules.map(UriAccess)
@@ -71,7 +55,7 @@ impl UriAccess {
                 "virtproxyd's uri_access lets clients open URIs in their plain form only \
                  (driver:///path), which {uri} has not"
             )));
-        };
+        }
         let names = |name: &Option<Arc<str>>| match name {
             Some(name) => Names::Known(vec![name.as_ref().into()]),
             None => Names::Absent,
@@ -81,24 +65,12 @@ impl UriAccess {
             certificate: names(&identity.x509_distinguished_name),
             sasl: names(&identity.sasl_user_name),
         };
-        let verdict = self.0.iter().find(|rule| rule.is_about(&client, uri));
-        match verdict.map(|rule| rule.verdict) {
-            Some(Verdict::Allow(grant)) => Ok(grant),
-            Some(Verdict::Deny) | None => Err(RemoteError::access_denied(&format!(
+        match UriRule::decide(&self.0, &client, uri) {
+            Some(UriVerdict::Allow { read_only }) => Ok(Grant { read_only }),
+            Some(UriVerdict::Deny) | None => Err(RemoteError::access_denied(&format!(
                 "virtproxyd's uri_access does not let this client open {uri}"
             ))),
         }
-    }
-}
-
-impl Rule {
-    fn is_about(&self, client: &Client, uri: &str) -> bool {
-        let any_client = self
-            .clients
-            .as_ref()
-            .is_none_or(|clients| clients.include(client));
-        let any_uri = self.uris.is_empty() || self.uris.iter().any(|pattern| pattern.matches(uri));
-        any_client && any_uri
     }
 }
 
@@ -121,66 +93,6 @@ fn is_plain(uri: &str) -> bool {
         && steps.all(|step| !["", ".", ".."].contains(&step))
 }
 
-fn parse(text: &str) -> Result<Rule, String> {
-    let (action, rest) = first_word(text);
-    let (second, after) = first_word(rest);
-    let (read_only, rest) = match second {
-        "read-only" => (true, after),
-        _ => (false, rest),
-    };
-    let verdict = match (action, read_only) {
-        ("allow", read_only) => Verdict::Allow(Grant { read_only }),
-        ("deny", false) => Verdict::Deny,
-        ("deny", true) => return Err("what is denied cannot be read-only".into()),
-        _ => return Err(format!("it begins with {action:?}, expected allow or deny")),
-    };
-    let (clients, uris) = split_at_to(rest);
-    let clients = match first_word(clients) {
-        ("", _) => None,
-        ("from", list) => Some(Clients::parse(list)?),
-        (other, _) => return Err(format!("found {other:?}, expected from, to or read-only")),
-    };
-    let uris = match uris {
-        None => Vec::new(),
-        Some(list) => list
-            .split(',')
-            .map(|uri| match uri.trim() {
-                "" => Err("a URI is missing after to".to_owned()),
-                uri if uri.contains(char::is_whitespace) => {
-                    Err(format!("{uri:?} is no URI: expected a comma between URIs"))
-                }
-                uri => Ok(Wildcard::glob(uri)),
-            })
-            .collect::<Result<_, _>>()?,
-    };
-    Ok(Rule {
-        verdict,
-        clients,
-        uris,
-    })
-}
-
-fn first_word(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    text.split_once(char::is_whitespace)
-        .map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
-}
-
-/// Cuts at the word `to`, unless it stands in quotes.
-fn split_at_to(text: &str) -> (&str, Option<&str>) {
-    let mut quoted = false;
-    let mut begins = true;
-    for (at, letter) in text.char_indices() {
-        let rest = &text[at..];
-        if begins && !quoted && first_word(rest).0 == "to" {
-            return (&text[..at], Some(&rest[2..]));
-        }
-        quoted ^= letter == '"';
-        begins = letter.is_whitespace();
-    }
-    (text, None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,8 +100,8 @@ mod tests {
 
     fn rules(texts: &[&str]) -> Result<UriAccess, String> {
         let numbered = texts.iter().zip(1..);
-        let rules: Vec<UriRule> = numbered
-            .map(|(text, line)| UriRule {
+        let rules: Vec<config::UriRule> = numbered
+            .map(|(text, line)| config::UriRule {
                 line,
                 text: text.to_string(),
             })
@@ -306,16 +218,22 @@ mod tests {
     #[test]
     fn a_rule_that_makes_no_sense_is_named() {
         let table = [
-            ("", "expected allow or deny"),
-            ("permit from any", r#"begins with "permit""#),
-            ("deny read-only", "cannot be read-only"),
-            ("allow qemu:///system", r#"found "qemu:///system""#),
-            ("allow to", "a URI is missing"),
-            ("allow to a, ,b", "a URI is missing"),
-            ("allow to a b", "expected a comma"),
+            ("", "the end of the rule: expected allow or deny"),
+            ("permit from any", r#""permit": expected allow or deny"#),
+            (
+                "deny read-only",
+                r#""read-only": expected it only in a rule that allows"#,
+            ),
+            (
+                "allow qemu:///system",
+                r#""qemu:///system": expected read-only, from or to"#,
+            ),
+            ("allow to", "the end of the rule: expected a URI"),
+            ("allow to a, ,b", r#"",": expected a URI"#),
+            ("allow to a b", r#""b": expected a comma"#),
             ("allow from", "the end of the rule"),
             ("allow from user nobody-of-this-name", "there is no user"),
-            ("allow from any any", "a comma before another client"),
+            ("allow from any any", r#""any": expected a comma"#),
         ];
         for (rule, expected) in table {
             let error = rules(&["allow from any", rule]).unwrap_err();

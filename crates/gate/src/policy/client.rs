@@ -3,10 +3,8 @@
 use std::fmt;
 
 use super::network::Network;
-use super::parse::{Name, parse_clients};
-use super::system_uid;
+use super::parse::Name;
 use super::wildcard::Wildcard;
-use crate::errno::describe;
 use crate::stream::Peer;
 
 /// A client, as far as it is known.
@@ -71,40 +69,6 @@ impl fmt::Display for Client {
         self.peer.fmt(f)?;
         self.certificate.describe(f, "certificate")?;
         self.sasl.describe(f, "sasl")
-    }
-}
-
-/// Clients as [a rule](super) names them after `from`, for daemons whose targets are no hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clients(Vec<ClientPattern>);
-
-impl Clients {
-    /// Reads a list with commas in between. Users are looked up now, by the system.
-    ///
-    /// # Errors
-    /// A text that names the word that is wrong and what was expected, or the user that is not to be
-    /// found.
-    pub fn parse(text: &str) -> Result<Clients, String> {
-        let mut clients = parse_clients(text).map_err(|error| error.to_string())?;
-        for client in &mut clients {
-            if let ClientPattern::User(user) = client {
-                let name = &user.name;
-                user.uid = match system_uid(name) {
-                    Ok(Some(uid)) => Some(uid),
-                    Ok(None) => return Err(format!("there is no user {name:?}")),
-                    Err(error) => {
-                        let error = describe(&error);
-                        return Err(format!("cannot look up the user {name:?}: {error}"));
-                    }
-                };
-            }
-        }
-        Ok(Clients(clients))
-    }
-
-    /// Whether `client` is one of them. A pending name is nobody's.
-    pub fn include(&self, client: &Client) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(client, false))
     }
 }
 

@@ -80,6 +80,7 @@ mod tally;
 mod target;
 #[cfg(test)]
 mod tests;
+mod uris;
 mod wildcard;
 
 use std::fmt;
@@ -90,13 +91,14 @@ use std::time::Instant;
 
 use nix::unistd::User;
 
-pub use client::{Client, Clients, Identity};
+pub use client::{Client, Identity};
 pub use denial::Denial;
 pub use explain::Explanation;
 pub use parse::RuleError;
 pub use rule::{Action, Limits, Rate, Rule};
 pub use tally::MOST_ORIGINS;
 pub use target::Target;
+pub use uris::{UriRule, UriRuleError, UriVerdict};
 pub use wildcard::Wildcard;
 
 use tally::{Held, Tally, origin_of};

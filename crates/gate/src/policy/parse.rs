@@ -8,6 +8,7 @@ use super::client::{ClientPattern, User};
 use super::network::Network;
 use super::rule::{Action, Limits, Period, Rate, Rule};
 use super::target::{HostPattern, Ports, TargetPattern, is_name};
+use super::uris::{UriRule, UriVerdict};
 use super::wildcard::{MAX_NAME, Wildcard};
 
 /// The words that begin a part of a rule. Nothing else may be called so, except in quotes.
@@ -21,6 +22,9 @@ const SHOWN: usize = 60;
 
 const A_PART: &str = "from, to, connections or rate";
 const MORE_OR_A_PART: &str = "a comma, from, to, connections or rate";
+const AN_ACTION: &str = "allow or deny";
+const A_URI_PART: &str = "read-only, from or to";
+const MORE_OR_A_URI_PART: &str = "a comma, read-only, from or to";
 const A_LIMIT: &str = "a number from 1 to 1000000";
 const A_CLIENT: &str =
     "a network, an address, local, uid NUMBER, user NAME, cert NAME, sasl NAME or any";
@@ -103,14 +107,38 @@ pub(super) fn parse(action: Action, text: &str) -> Result<Rule, RuleError> {
     })
 }
 
-/// Reads what follows `from`.
-pub(super) fn parse_clients(text: &str) -> Result<Vec<ClientPattern>, RuleError> {
+/// Reads a whole rule about URIs.
+pub(super) fn parse_uri_rule(text: &str) -> Result<UriRule, RuleError> {
     let mut tokens = Tokens(tokenize(text)?.into_iter().peekable());
-    let clients = tokens.list(Tokens::client)?;
-    match tokens.0.next() {
-        None => Ok(clients),
-        Some(token) => Err(RuleError::at(token.text(), "a comma before another client")),
+    let action: Action = tokens.word(AN_ACTION)?.parse()?;
+    let (mut read_only, mut clients, mut uris) = (false, None, None);
+    let mut expected = A_URI_PART;
+    while let Some(token) = tokens.0.next() {
+        let again = match token {
+            Token::Word("read-only") if action == Action::Deny => {
+                return Err(RuleError::at("read-only", "it only in a rule that allows"));
+            }
+            Token::Word("read-only") => std::mem::replace(&mut read_only, true),
+            Token::Word("from") => clients.replace(tokens.list(Tokens::client)?).is_some(),
+            Token::Word("to") => uris.replace(tokens.list(Tokens::uri)?).is_some(),
+            other => return Err(RuleError::at(other.text(), expected)),
+        };
+        if again {
+            return Err(RuleError::at(token.text(), "it only once in a rule"));
+        }
+        expected = match token {
+            Token::Word("from" | "to") => MORE_OR_A_URI_PART,
+            _ => A_URI_PART,
+        };
     }
+    Ok(UriRule {
+        verdict: match action {
+            Action::Allow => UriVerdict::Allow { read_only },
+            Action::Deny => UriVerdict::Deny,
+        },
+        clients: clients.unwrap_or_else(|| vec![ClientPattern::Any]),
+        uris: uris.unwrap_or_else(|| vec![Wildcard::glob("*")]),
+    })
 }
 
 /// Cuts at spaces and commas, which quotes protect.
@@ -206,6 +234,10 @@ impl<'a> Tokens<'a> {
             }
             word => ClientPattern::Network(Network::parse(word)?),
         })
+    }
+
+    fn uri(&mut self) -> Result<Wildcard, RuleError> {
+        self.word("a URI").map(Wildcard::glob)
     }
 
     fn target(&mut self) -> Result<TargetPattern, RuleError> {
