@@ -6,7 +6,6 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use pcp_proto::root::{
     Answer, ContainerName, Failure, Features as Offered, Next, Request, StopRequest, Stopped,
@@ -303,6 +302,3 @@ impl Drop for Guest {
         let _ = self.0.wait();
     }
 }
-
-/// Long enough to see that nothing comes.
-pub(crate) const MOMENT: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use std::thread;
 use pcp_proto::root::{IpcType, Label, Request, StartRequest, StopRequest, Text, Version};
 use testbed::{PATIENCE, eventually};
 
-use crate::bed::{Collector, MOMENT, RUNNING, Root, State, identifier, named};
+use crate::bed::{Collector, RUNNING, Root, State, identifier, named};
 
 const HOST_NAME: i32 = 0x9001;
 const PROCESS_ID: i32 = 0x9003;
@@ -129,19 +129,15 @@ fn pdus_are_whole_however_they_are_cut_or_joined() {
     assert_eq!(client.receive_found(), Ok((7, String::new())));
     let mut many = one.repeat(1000);
     many.truncate(many.len() - 5);
-    let (mut writer, rest) = (
-        client.stream.try_clone().unwrap(),
-        one[one.len() - 5..].to_vec(),
-    );
-    let sender = thread::spawn(move || {
-        writer.write_all(&many).unwrap();
-        thread::sleep(MOMENT);
-        writer.write_all(&rest).unwrap();
-    });
-    for _ in 0..1000 {
+    let mut writer = client.stream.try_clone().unwrap();
+    let sender = thread::spawn(move || writer.write_all(&many).unwrap());
+    for _ in 0..999 {
         assert_eq!(client.receive_found(), Ok((7, String::new())));
     }
     sender.join().unwrap();
+    // By now the server has all of the last one that was sent, and answers only once the rest is there.
+    client.stream.write_all(&one[one.len() - 5..]).unwrap();
+    assert_eq!(client.receive_found(), Ok((7, String::new())));
 }
 
 #[test]
