@@ -1,5 +1,7 @@
 //! What goes wrong, in words for the log: none of it is for the client.
 
+use std::path::PathBuf;
+
 /// Why something about SASL did not work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {
@@ -13,6 +15,17 @@ pub enum SaslError {
         library: &'static str,
         /// What it says.
         reason: String,
+    },
+    /// Others than the passwords' owner and group can get at them.
+    #[error(
+        "SASL's passwords in {} have the permissions {mode:04o}, so that every user can get at them: \
+         chmod o= {}", .path.display(), .path.display()
+    )]
+    OpenPasswords {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// The library is in use already, with other arguments.
     #[error("libsasl2 was initialised for {app_name} before, with another name or configuration")]

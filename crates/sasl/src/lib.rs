@@ -17,6 +17,7 @@ mod error;
 )]
 mod ffi;
 mod log;
+mod passwords;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::SaslError;
+pub use passwords::check_passwords;
 pub use session::{MAX_DATA, Options, Session, Step};
 
 /// libsasl2, loaded and initialised.

@@ -4,7 +4,6 @@
 //! connection, though not for ever.
 
 mod layer;
-mod passwords;
 mod polkit;
 mod sasl;
 #[cfg(test)]
@@ -13,7 +12,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::sasl::{Sasl, SaslError, Session};
+use ::sasl::{Sasl, SaslError, Session, check_passwords};
 use gate::policy::Wildcard;
 use gate::throttle::Throttle;
 use tokio::sync::Semaphore;
@@ -45,15 +44,6 @@ pub(crate) struct AuthSettings {
     throttle: Throttle,
 }
 
-/// Why clients could not authenticate themselves.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AuthError {
-    #[error(transparent)]
-    Sasl(#[from] SaslError),
-    #[error("{0}")]
-    Passwords(String),
-}
-
 /// What is elsewhere than on other systems.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elsewhere {
@@ -73,7 +63,7 @@ impl AuthSettings {
         auth: &Auth,
         opened: &Listening,
         elsewhere: Elsewhere,
-    ) -> Result<AuthSettings, AuthError> {
+    ) -> Result<AuthSettings, SaslError> {
         let opened_with = [
             (auth.unix_ro, true),
             (auth.unix_rw, true),
@@ -87,7 +77,7 @@ impl AuthSettings {
         let folder = elsewhere.sasl_folder.as_deref();
         let sasl = match with_sasl.next() {
             Some(_) if is_needed => {
-                passwords::check(folder).map_err(AuthError::Passwords)?;
+                check_passwords(sasl::SERVICE, folder)?;
                 Some(Sasl::load(sasl::SERVICE, folder)?)
             }
             Some(_) => Sasl::load(sasl::SERVICE, folder)

@@ -56,10 +56,10 @@ mod tests {
 
     #[test]
     fn a_uri_says_which_way_to_go() {
-        let socket = Path::new("/tmp/sock");
+        let socket = Path::new("/run/sock");
         assert_eq!(
             uri_unix("qemu:///system", socket),
-            "qemu+unix:///system?socket=/tmp/sock"
+            "qemu+unix:///system?socket=/run/sock"
         );
         assert_eq!(
             uri_tcp("test:///default", 7),

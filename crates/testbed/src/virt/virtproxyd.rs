@@ -3,14 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::ops::{Deref, DerefMut};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use virt_proto::AuthList;
 
 use super::settings::with_defaults;
+use super::wire::VirtWire;
 use crate::eventually::{PATIENCE, eventually, eventually_some};
 use crate::ports::free_port;
 use crate::process::{Process, clean_command};
@@ -218,7 +219,7 @@ impl VirtproxydBuilder {
         self
     }
 
-    /// Starts it and waits until it accepts connections.
+    /// Starts it and waits until it answers.
     ///
     /// # Errors
     /// When the program cannot be run or does not come up; the error shows its log.
@@ -254,7 +255,18 @@ fn write_config(launch: &VirtproxydBuilder, scratch: &Scratch, ports: Ports) -> 
     Ok(())
 }
 
-/// Starts it and waits until it accepts connections.
+/// Expects an answer, and that the connection has gone on the other side too: then the daemon has all
+/// the descriptors that it needs by itself, and no other.
+fn answers(socket: &Path) -> Result<()> {
+    let mut probe = VirtWire::unix(socket)?;
+    // Whatever the answer is.
+    let _ = probe.call(&AuthList)?;
+    probe.finish_sending()?;
+    probe.receive_to_end()?;
+    Ok(())
+}
+
+/// Starts it and waits until it answers.
 fn run(launch: &VirtproxydBuilder, scratch: &Scratch) -> Result<Process> {
     let socket = scratch.join(SOCKETS).join("libvirt-sock");
     let mut command = clean_command(&launch.program);
@@ -268,11 +280,11 @@ fn run(launch: &VirtproxydBuilder, scratch: &Scratch) -> Result<Process> {
         .stderr(output);
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
     let mut process = Process::spawn("virtproxyd", command)?;
-    let accepts = eventually_some(PATIENCE, "virtproxyd to accept", || {
+    let accepts = eventually_some(PATIENCE, "virtproxyd to answer", || {
         if process.ended().ok().flatten().is_some() {
             return Some(false);
         }
-        UnixStream::connect(&socket).is_ok().then_some(true)
+        answers(&socket).is_ok().then_some(true)
     });
     match accepts.with_context(|| report(scratch))? {
         true => Ok(process),
