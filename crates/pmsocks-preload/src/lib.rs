@@ -1,0 +1,1 @@
+//! The shared object that pmsocks loads into the program that it runs.

@@ -1,0 +1,3 @@
+//! Runs any PCP client through a SOCKS server.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Connects a socket to its destination through SOCKS servers.
