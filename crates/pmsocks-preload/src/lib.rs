@@ -1,1 +1,38 @@
-//! The shared object that pmsocks loads into the program that it runs.
+//! `libpmsocks_preload.so`, which pmsocks(1) has the dynamic linker load into a program before all
+//! other libraries. It takes over connect(2) and asks the routes of `pcp_socks.conf` which way a
+//! connection goes. Directly: the system's connect(2) is called, and nothing else happens. Through a
+//! SOCKS server: the program gets what it would have got without one, a socket that is not connected
+//! yet, and later one that is.
+//!
+//! The difficulty is what lies between. The program's socket is connected to the SOCKS server early,
+//! and bytes of the dialogue arrive on it, of which the program must see nothing: not with select,
+//! poll or epoll, in no thread. So the socket is put aside, and a *stand-in* takes its descriptor, one
+//! end of a pair of unix sockets that is neither readable nor writable ([`stand_in`]). A thread of our
+//! own carries on the dialogues ([`helper`]). When one is over, the program's own socket, with its
+//! options and its flags, is put back at its number before the stand-in wakes those who wait for it.
+//! Meanwhile the calls that the program may make on its socket are answered in its place
+//! ([`calls`]).
+//!
+//! Rules for code here: other people's programs run it, in signal handlers and after fork. A lock is
+//! only held with all signals blocked, and never while something is waited for; fork(2) takes it. What
+//! a caller's thread runs allocates nothing. Nothing calls what is exported here by its C name: system
+//! calls are rustix's, which makes them directly, and the program's next library is in [`next`].
+
+#[macro_use]
+mod exports;
+
+mod addresses;
+mod calls;
+mod clib;
+mod commands;
+mod connecting;
+mod epolls;
+mod helper;
+mod lock;
+mod lookups;
+mod names;
+mod next;
+mod outcomes;
+mod pending;
+mod plan;
+mod stand_in;

@@ -1,0 +1,92 @@
+//! Addresses as C has them, and as Rust does.
+
+use std::ffi::c_int;
+use std::mem::size_of;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ptr;
+
+use libc::{AF_INET, AF_INET6, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
+use rustix::io::Errno;
+
+/// The address of a family of the internet, or None for every other.
+///
+/// # Safety
+/// `address` is null, or points to `length` bytes.
+pub(crate) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Option<SocketAddr> {
+    let length = usize::try_from(length).ok()?;
+    if address.is_null() || length < size_of::<libc::sa_family_t>() {
+        return None;
+    }
+    // SAFETY: the family is within the length.
+    let family = unsafe { ptr::read_unaligned(&raw const (*address).sa_family) };
+    match c_int::from(family) {
+        AF_INET if length >= size_of::<sockaddr_in>() => {
+            // SAFETY: as long as the length says, and every pattern of bits is valid.
+            let address = unsafe { ptr::read_unaligned(address.cast::<sockaddr_in>()) };
+            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into())
+        }
+        AF_INET6 if length >= size_of::<sockaddr_in6>() => {
+            // SAFETY: as above.
+            let address = unsafe { ptr::read_unaligned(address.cast::<sockaddr_in6>()) };
+            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+            let port = u16::from_be(address.sin6_port);
+            let flow = address.sin6_flowinfo;
+            Some(SocketAddrV6::new(ip, port, flow, address.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// Writes an address as getpeername(2) does: as much as there is room for, and how long it is.
+///
+/// # Safety
+/// `length` is valid for reading and writing, and `room` for as many bytes as it says.
+pub(crate) unsafe fn write(
+    address: SocketAddr,
+    room: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Result<(), Errno> {
+    if room.is_null() || length.is_null() {
+        return Err(Errno::FAULT);
+    }
+    match address {
+        SocketAddr::V4(address) => {
+            let value = sockaddr_in {
+                sin_family: AF_INET as libc::sa_family_t,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(*address.ip()).to_be(),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the caller's duty.
+            unsafe { copy(&value, room, length) }
+        }
+        SocketAddr::V6(address) => {
+            let value = sockaddr_in6 {
+                sin6_family: AF_INET6 as libc::sa_family_t,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: address.flowinfo(),
+                sin6_addr: libc::in6_addr {
+                    s6_addr: address.ip().octets(),
+                },
+                sin6_scope_id: address.scope_id(),
+            };
+            // SAFETY: the caller's duty.
+            unsafe { copy(&value, room, length) }
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As for [`write`].
+unsafe fn copy<T>(value: &T, room: *mut sockaddr, length: *mut socklen_t) {
+    // SAFETY: the caller's duty; the shorter of both is copied.
+    unsafe {
+        let fits = usize::try_from(*length).unwrap_or(0).min(size_of::<T>());
+        ptr::copy_nonoverlapping(ptr::from_ref(value).cast::<u8>(), room.cast::<u8>(), fits);
+        *length = size_of::<T>() as socklen_t;
+    }
+}

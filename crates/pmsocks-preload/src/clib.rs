@@ -1,0 +1,66 @@
+//! What of the C library is needed beside system calls: errno, and the name of a user.
+
+use std::ffi::{CStr, c_int, c_long};
+
+use rustix::io::Errno;
+
+/// What a function gives that is not there.
+pub(crate) trait Absent {
+    const ABSENT: Self;
+}
+
+impl Absent for c_int {
+    const ABSENT: c_int = -1;
+}
+
+impl Absent for c_long {
+    const ABSENT: c_long = -1;
+}
+
+impl Absent for *mut libc::hostent {
+    const ABSENT: *mut libc::hostent = std::ptr::null_mut();
+}
+
+/// Sets the calling thread's errno.
+pub(crate) fn set_errno(errno: Errno) {
+    // SAFETY: the pointer is valid for this thread.
+    unsafe { *libc::__errno_location() = errno.raw_os_error() };
+}
+
+/// The calling thread's errno.
+pub(crate) fn errno() -> Errno {
+    // SAFETY: as above.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+}
+
+/// A result as the C library gives it: 0, or -1 and errno.
+pub(crate) fn result(result: Result<(), Errno>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(errno) => {
+            set_errno(errno);
+            -1
+        }
+    }
+}
+
+/// Room for the strings of one user's entry.
+const USER_ENTRY: usize = 4096;
+
+/// The login name of a user.
+pub(crate) fn login(uid: u32) -> Option<String> {
+    let mut buffer = [0; USER_ENTRY];
+    // SAFETY: an entry of zeroes is valid: numbers and null pointers.
+    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all that is pointed to is ours, and lives on.
+    let failed = unsafe {
+        libc::getpwuid_r(uid, &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found)
+    };
+    if failed != 0 || found.is_null() || entry.pw_name.is_null() {
+        return None;
+    }
+    // SAFETY: the name ends with a NUL, inside the buffer.
+    let name = unsafe { CStr::from_ptr(entry.pw_name) };
+    name.to_str().ok().map(str::to_owned)
+}

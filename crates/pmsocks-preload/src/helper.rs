@@ -1,0 +1,245 @@
+//! The thread that carries on the dialogues with SOCKS servers. It begins with the first socket that
+//! is to be connected, and ends with the last.
+
+use std::ffi::c_void;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+use socks_dial::{Destination, Dial, Status, Surroundings};
+
+use crate::clib;
+use crate::lock::{block_signals, set_signals};
+use crate::names;
+use crate::pending::{Order, Ticket};
+use crate::plan::plan;
+use crate::stand_in::{borrow, out_of_the_way};
+use crate::state::STATE;
+
+/// Room for the resolver's modules, which like large buffers.
+const STACK: usize = 512 * 1024;
+
+/// How long a far end is kept for those who look at the near one, at most.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What wakes the helper: an eventfd, or -1 where there is none.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+/// Tells the helper to look for something new.
+pub(crate) fn wake() {
+    let wake = WAKE.load(Ordering::Acquire);
+    if wake >= 0 {
+        let _ = rustix::io::write(borrow(wake), &1u64.to_ne_bytes());
+    }
+}
+
+/// Makes the thread. None of the program's signals is for it.
+pub(crate) fn start() -> Result<(), Errno> {
+    extern "C" fn main(_: *mut c_void) -> *mut c_void {
+        let _ = std::panic::catch_unwind(run);
+        ptr::null_mut()
+    }
+    let before = block_signals();
+    let mut thread: libc::pthread_t = 0;
+    // SAFETY: the attributes are initialised before they are used and destroyed after; `main` takes
+    // nothing and gives nothing.
+    let failed = unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        libc::pthread_attr_init(&raw mut attributes);
+        libc::pthread_attr_setstacksize(&raw mut attributes, STACK);
+        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        let failed =
+            libc::pthread_create(&raw mut thread, &raw const attributes, main, ptr::null_mut());
+        libc::pthread_attr_destroy(&raw mut attributes);
+        failed
+    };
+    set_signals(&before);
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Errno::from_raw_os_error(failed))
+    }
+}
+
+/// One dialogue.
+struct Work {
+    ticket: Ticket,
+    dial: Dial,
+    far: RawFd,
+    events: PollFlags,
+    until: Instant,
+    ready: bool,
+}
+
+/// A far end that somebody may still look at the other end of.
+struct Kept {
+    far: OwnedFd,
+    until: Instant,
+}
+
+/// Carries on every dialogue until there is none.
+pub(crate) fn run() {
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .and_then(out_of_the_way)
+        .ok();
+    if let Some(wake) = &wake {
+        WAKE.store(wake.as_raw_fd(), Ordering::Release);
+    }
+    let mut works = Vec::new();
+    let mut kept = Vec::new();
+    loop {
+        while let Some(order) = STATE.with(|state| state.pending.order()) {
+            works.extend(begin(order));
+        }
+        carry_on(&mut works, &mut kept);
+        let now = Instant::now();
+        kept.retain(|kept: &Kept| kept.until > now);
+        if works.is_empty() && kept.is_empty() {
+            let ends = STATE.with(|state| {
+                let ends = state.pending.may_end();
+                if ends {
+                    WAKE.store(-1, Ordering::Release);
+                }
+                ends
+            });
+            if ends {
+                return;
+            }
+            continue;
+        }
+        wait(wake.as_ref(), &mut works, &mut kept);
+    }
+}
+
+fn begin(order: Order) -> Option<Work> {
+    let settings = &plan().ok()?.settings;
+    let destination = match names::name(order.target.ip()) {
+        Some(host) => Destination::Name {
+            host,
+            port: order.target.port(),
+        },
+        None => Destination::Address(SocketAddr::new(
+            order.target.ip().to_canonical(),
+            order.target.port(),
+        )),
+    };
+    let dial = Dial::new(order.socket, destination, order.servers, settings, order.since);
+    Some(Work {
+        ticket: order.ticket,
+        dial,
+        far: order.far,
+        events: PollFlags::empty(),
+        until: order.since,
+        ready: true,
+    })
+}
+
+/// Drives what is ready, and settles what is done.
+fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
+    let mut index = 0;
+    while let Some(work) = works.get_mut(index) {
+        let now = Instant::now();
+        if !STATE.with(|state| state.pending.is_wanted(work.ticket)) {
+            works.swap_remove(index);
+            continue;
+        }
+        if !work.ready && now < work.until {
+            index += 1;
+            continue;
+        }
+        let outcome = match work.dial.drive(now, &Around) {
+            Status::Waiting { events, until } => {
+                work.events = events;
+                work.until = until;
+                work.ready = false;
+                index += 1;
+                continue;
+            }
+            Status::Connected(_) => Ok(()),
+            Status::Failed(failure) => Err(failure.errno()),
+        };
+        let work = works.swap_remove(index);
+        let socket = work.dial.into_socket();
+        let far = STATE.with(|state| {
+            state.pending.settle(work.ticket, socket, outcome, &mut state.outcomes)
+        });
+        kept.extend(far.map(|far| Kept {
+            far,
+            until: Instant::now() + LINGER,
+        }));
+    }
+}
+
+/// Waits until one of them can go on, or is not wanted any more.
+fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
+    let now = Instant::now();
+    let next = works
+        .iter()
+        .map(|work| work.until)
+        .chain(kept.iter().map(|kept| kept.until))
+        .min();
+    let patience = next.map_or(LINGER, |next| next.saturating_duration_since(now));
+    // Without anything to be woken by, it looks for new work now and then.
+    let patience = if wake.is_some() { patience } else { patience.min(Duration::from_millis(5)) };
+    let timeout = Timespec::try_from(patience + Duration::from_micros(50)).ok();
+    let mut ready: Vec<PollFd<'_>> = Vec::with_capacity(2 * works.len() + kept.len() + 1);
+    for work in works.iter() {
+        ready.push(PollFd::from_borrowed_fd(work.dial.socket(), work.events));
+        ready.push(PollFd::from_borrowed_fd(borrow(work.far), PollFlags::empty()));
+    }
+    for kept in kept.iter() {
+        ready.push(PollFd::from_borrowed_fd(kept.far.as_fd(), PollFlags::empty()));
+    }
+    if let Some(wake) = wake {
+        ready.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
+    }
+    if poll(&mut ready, timeout.as_ref()).is_err() {
+        return;
+    }
+    let events: Vec<PollFlags> = ready.iter().map(PollFd::revents).collect();
+    drop(ready);
+    let mut events = events.into_iter();
+    let mut gone = Vec::new();
+    for work in works.iter_mut() {
+        work.ready = events.next().is_some_and(|events| !events.is_empty());
+        if events.next().is_some_and(|events| events.contains(PollFlags::HUP)) {
+            gone.push(work.ticket);
+        }
+    }
+    kept.retain(|_| !events.next().is_some_and(|events| events.contains(PollFlags::HUP)));
+    if events.next().is_some_and(|events| !events.is_empty())
+        && let Some(wake) = wake
+    {
+        let _ = rustix::io::read(wake, &mut [0; 8]);
+    }
+    works.retain(|work| !gone.contains(&work.ticket));
+    STATE.with(|state| gone.iter().for_each(|ticket| state.pending.forget(*ticket)));
+}
+
+/// What the dialogues need of this process.
+struct Around;
+
+impl Surroundings for Around {
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        crate::lookups::really(|| {
+            let found = (host, 0).to_socket_addrs()?;
+            let mut addresses: Vec<IpAddr> = Vec::new();
+            for address in found {
+                if !addresses.contains(&address.ip()) {
+                    addresses.push(address.ip());
+                }
+            }
+            Ok(addresses)
+        })
+    }
+
+    fn login(&self) -> String {
+        let uid = rustix::process::geteuid().as_raw();
+        clib::login(uid).unwrap_or_else(|| uid.to_string())
+    }
+}

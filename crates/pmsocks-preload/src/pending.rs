@@ -1,0 +1,284 @@
+//! The sockets that are being connected.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use socks_conf::Server;
+
+use crate::epolls::Registrations;
+use crate::outcomes::Outcomes;
+use crate::stand_in::{StandIn, aside, borrow, put, release, tell};
+
+/// How many may be in the making at the same time; for more, connect(2) is EAGAIN.
+const MOST: usize = 512;
+
+/// How many there are: most calls end with a look at this.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// What makes an entry unlike every other one before and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// What a helper needs to begin.
+pub(crate) struct Order {
+    pub(crate) ticket: Ticket,
+    pub(crate) socket: OwnedFd,
+    pub(crate) far: RawFd,
+    pub(crate) target: SocketAddr,
+    pub(crate) servers: &'static [Server],
+    pub(crate) since: Instant,
+}
+
+/// One socket that is being connected.
+struct Entry {
+    ticket: Ticket,
+    /// The program's number, where the stand-in is.
+    fd: RawFd,
+    /// The stand-in's inode.
+    inode: u64,
+    /// The program's socket, until a helper takes it.
+    socket: Option<OwnedFd>,
+    /// A number for it that is good as long as the entry is there.
+    own: RawFd,
+    far: OwnedFd,
+    waiters: usize,
+    target: SocketAddr,
+    servers: &'static [Server],
+    since: Instant,
+    /// A parent process is at it, not this one.
+    inherited: bool,
+}
+
+/// All of them.
+pub(crate) struct Pending {
+    all: [Option<Entry>; MOST],
+    last: u64,
+    helper: bool,
+    process: Option<rustix::process::Pid>,
+}
+
+/// What has just been begun.
+pub(crate) struct Begun {
+    /// For a program that waits: an end of the stand-in of its own.
+    pub(crate) wait_on: Option<OwnedFd>,
+    pub(crate) ticket: Ticket,
+    /// There is no helper, and the caller is to make one.
+    pub(crate) needs_helper: bool,
+}
+
+/// Whether there is any. Without a lock, because nearly always there is none.
+pub(crate) fn is_any() -> bool {
+    COUNT.load(Ordering::Relaxed) != 0
+}
+
+impl Pending {
+    pub(crate) const fn new() -> Pending {
+        Pending {
+            all: [const { None }; MOST],
+            last: 0,
+            helper: false,
+            process: None,
+        }
+    }
+
+    /// Puts the socket at the number aside and the stand-in in its place.
+    pub(crate) fn begin(
+        &mut self,
+        fd: RawFd,
+        target: SocketAddr,
+        servers: &'static [Server],
+    ) -> Result<Begun, Errno> {
+        let place = self.all.iter_mut().find(|place| place.is_none());
+        let place = place.ok_or(Errno::AGAIN)?;
+        let flags = fcntl_getfl(borrow(fd))?;
+        let socket = aside(fd)?;
+        let StandIn { near, far } = StandIn::new()?;
+        let status = flags & (OFlags::NONBLOCK | OFlags::from_bits_retain(libc::O_ASYNC as u32));
+        fcntl_setfl(&near, status)?;
+        let inode = fstat(&near)?.st_ino;
+        let registrations = Registrations::take(fd);
+        let placed = put(&near, fd);
+        registrations.put(fd);
+        placed?;
+        fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?;
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        let waits = !flags.contains(OFlags::NONBLOCK);
+        *place = Some(Entry {
+            ticket,
+            fd,
+            inode,
+            own: socket.as_raw_fd(),
+            socket: Some(socket),
+            far,
+            waiters: usize::from(waits),
+            target,
+            servers,
+            since: Instant::now(),
+            inherited: false,
+        });
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        self.process = Some(rustix::process::getpid());
+        Ok(Begun {
+            wait_on: waits.then_some(near),
+            ticket,
+            needs_helper: !std::mem::replace(&mut self.helper, true),
+        })
+    }
+
+    /// The number of the program's own socket, if it is being connected.
+    pub(crate) fn own(&self, fd: RawFd) -> Option<RawFd> {
+        self.find(fd).map(|entry| entry.own)
+    }
+
+    /// The time at which it was begun.
+    pub(crate) fn since(&self, fd: RawFd) -> Option<Instant> {
+        self.find(fd).map(|entry| entry.since)
+    }
+
+    /// An end of the stand-in on which to wait for the outcome.
+    pub(crate) fn wait(&mut self, fd: RawFd) -> Option<Result<OwnedFd, Errno>> {
+        let entry = self.find_mut(fd)?;
+        let waiting = aside(fd);
+        if waiting.is_ok() {
+            entry.waiters += 1;
+        }
+        Some(waiting)
+    }
+
+    /// Somebody waits no longer.
+    pub(crate) fn leave(&mut self, ticket: Ticket) {
+        if let Some(entry) = self.by_ticket(ticket) {
+            entry.waiters = entry.waiters.saturating_sub(1);
+        }
+    }
+
+    /// The ticket of what is being connected at the number.
+    pub(crate) fn ticket(&self, fd: RawFd) -> Option<Ticket> {
+        self.find(fd).map(|entry| entry.ticket)
+    }
+
+    /// Forgets what the program closes. A process that shares this memory until it calls exec is not
+    /// the program.
+    pub(crate) fn closed(&mut self, fd: RawFd) -> bool {
+        if self.process != Some(rustix::process::getpid()) {
+            return false;
+        }
+        let place = self
+            .all
+            .iter_mut()
+            .find(|place| place.as_ref().is_some_and(|entry| entry.fd == fd));
+        let closed = place.is_some_and(|place| place.take().is_some());
+        if closed {
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
+        closed
+    }
+
+    /// The next socket that no helper has taken yet.
+    pub(crate) fn order(&mut self) -> Option<Order> {
+        let entry = self
+            .all
+            .iter_mut()
+            .flatten()
+            .find(|entry| entry.socket.is_some() && !entry.inherited)?;
+        Some(Order {
+            ticket: entry.ticket,
+            socket: entry.socket.take()?,
+            far: entry.far.as_raw_fd(),
+            target: entry.target,
+            servers: entry.servers,
+            since: entry.since,
+        })
+    }
+
+    /// Whether the program still wants it.
+    pub(crate) fn is_wanted(&mut self, ticket: Ticket) -> bool {
+        self.by_ticket(ticket).is_some()
+    }
+
+    /// The helper ends, unless something has come in between.
+    pub(crate) fn may_end(&mut self) -> bool {
+        let more = self
+            .all
+            .iter()
+            .flatten()
+            .any(|entry| entry.socket.is_some() && !entry.inherited);
+        self.helper = more;
+        !more
+    }
+
+    /// Puts the program's socket back, and wakes those who wait for it. The far end is given back, to
+    /// be kept until nobody looks at the near one any more.
+    pub(crate) fn settle(
+        &mut self,
+        ticket: Ticket,
+        socket: OwnedFd,
+        outcome: Result<(), Errno>,
+        outcomes: &mut Outcomes,
+    ) -> Option<OwnedFd> {
+        let place = self
+            .all
+            .iter_mut()
+            .find(|place| place.as_ref().is_some_and(|entry| entry.ticket == ticket))?;
+        let entry = place.take()?;
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        let is_there = fstat(borrow(entry.fd)).is_ok_and(|facts| facts.st_ino == entry.inode);
+        if is_there {
+            if let Ok(cookie) = sockopt::socket_cookie(&socket) {
+                // A thread that waits hears of the failure by itself.
+                if outcome.is_ok() || entry.waiters == 0 {
+                    outcomes.add(cookie, entry.target, outcome);
+                }
+            }
+            put_back(&socket, entry.fd);
+        }
+        tell(&entry.far, entry.waiters, outcome);
+        if outcome.is_err() && entry.waiters == 0 {
+            // What lies unread in it makes the near end fail, as a refused connection does.
+            return None;
+        }
+        release(&entry.far);
+        Some(entry.far)
+    }
+
+    /// In a child after fork(2): those who are at it are in the parent.
+    pub(crate) fn inherit(&mut self) {
+        self.helper = false;
+        self.process = Some(rustix::process::getpid());
+        for entry in self.all.iter_mut().flatten() {
+            entry.inherited = true;
+        }
+    }
+
+    fn find(&self, fd: RawFd) -> Option<&Entry> {
+        self.all.iter().flatten().find(|entry| entry.fd == fd)
+    }
+
+    fn find_mut(&mut self, fd: RawFd) -> Option<&mut Entry> {
+        self.all.iter_mut().flatten().find(|entry| entry.fd == fd)
+    }
+
+    fn by_ticket(&mut self, ticket: Ticket) -> Option<&mut Entry> {
+        self.all
+            .iter_mut()
+            .flatten()
+            .find(|entry| entry.ticket == ticket)
+    }
+}
+
+/// The program's socket gets the flags that the program has set meanwhile, and its number back.
+fn put_back(socket: &OwnedFd, fd: RawFd) {
+    let blocking = fcntl_getfl(borrow(fd)).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
+    if blocking && let Ok(flags) = fcntl_getfl(socket) {
+        let _ = fcntl_setfl(socket, flags - OFlags::NONBLOCK);
+    }
+    let registrations = Registrations::take(fd);
+    let _ = put(socket, fd);
+    registrations.put(fd);
+}

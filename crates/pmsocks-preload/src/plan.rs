@@ -1,0 +1,94 @@
+//! What is to be done with connections: the settings and the routes, read once, when the library is
+//! loaded.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+use socks_conf::{Asked, Decision, NameDecision, Routes, User};
+use socks_dial::{Settings, is_local_address, report};
+
+use crate::clib;
+
+/// Settings and routes.
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) routes: Routes,
+    uid: u32,
+    login: Option<String>,
+}
+
+static PLAN: OnceLock<Result<Plan, String>> = OnceLock::new();
+
+/// Whether it was told already that there is no plan.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// The plan. Where it could not be read, nothing may be connected: going directly, as others do then,
+/// would be what the user of pmsocks does not want. That is told once.
+pub(crate) fn plan() -> Result<&'static Plan, Errno> {
+    PLAN.get_or_init(read).as_ref().map_err(|error| {
+        if !TOLD.swap(true, Ordering::Relaxed) {
+            report(&format_args!("{error}: connections are refused"));
+        }
+        Errno::ACCESS
+    })
+}
+
+/// Whether a line is wanted on standard error.
+pub(crate) fn debug() -> Option<&'static Plan> {
+    plan().ok().filter(|plan| plan.settings.debug)
+}
+
+fn read() -> Result<Plan, String> {
+    let settings = Settings::from_env().map_err(|error| error.to_string())?;
+    let routes = Routes::load(&settings.routes_file).map_err(|error| error.to_string())?;
+    let uid = rustix::process::geteuid().as_raw();
+    let login = routes.has_users().then(|| clib::login(uid)).flatten();
+    Ok(Plan {
+        settings,
+        routes,
+        uid,
+        login,
+    })
+}
+
+impl Plan {
+    /// The line that decides about a destination.
+    pub(crate) fn decide(&'static self, destination: &Destination<'_>) -> Decision<'static> {
+        self.as_user(|user| {
+            self.routes.decide(&Asked {
+                address: destination.address,
+                name: destination.name,
+                port: destination.port,
+                user,
+                is_local: &is_local_address,
+            })
+        })
+    }
+
+    /// What the lines say about a name that nobody here knows.
+    pub(crate) fn decide_name(&self, name: &str) -> NameDecision {
+        self.as_user(|user| self.routes.decide_name(name, &user))
+    }
+
+    /// The login name was looked up for the user that the program began as. Where it has become
+    /// another one since, that one's is.
+    fn as_user<T>(&self, decide: impl FnOnce(User<'_>) -> T) -> T {
+        let uid = rustix::process::geteuid().as_raw();
+        let other;
+        let name = if uid == self.uid || !self.routes.has_users() {
+            self.login.as_deref()
+        } else {
+            other = clib::login(uid);
+            other.as_deref()
+        };
+        decide(User { uid, name })
+    }
+}
+
+/// What is asked about.
+pub(crate) struct Destination<'a> {
+    pub(crate) address: Option<std::net::IpAddr>,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) port: u16,
+}

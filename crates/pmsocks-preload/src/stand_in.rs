@@ -1,0 +1,90 @@
+//! The stand-in: what is at the number of the program's socket while that is being connected.
+
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, retry_on_intr};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
+};
+
+/// Descriptors of our own begin here, out of the way of programs that expect low numbers.
+const OUR_OWN: RawFd = 900;
+
+/// What is sent so that the near end is full. The smallest buffer that the kernel gives has about
+/// 4600 bytes, and counts as full for poll(2) when a quarter of it is used (unix(7), unix_writable).
+const FILLING: [u8; 2048] = [0; 2048];
+
+/// A socket that is neither readable nor writable, and the end that changes that.
+pub(crate) struct StandIn {
+    /// What stands in.
+    pub(crate) near: OwnedFd,
+    /// Our end: when what lies in it is read, the near end becomes writable.
+    pub(crate) far: OwnedFd,
+}
+
+impl StandIn {
+    pub(crate) fn new() -> Result<StandIn, Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        sockopt::set_socket_send_buffer_size(&near, 1)?;
+        retry_on_intr(|| send(&near, &FILLING, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))?;
+        Ok(StandIn {
+            near: out_of_the_way(near)?,
+            far: out_of_the_way(far)?,
+        })
+    }
+}
+
+/// Makes the near end writable.
+pub(crate) fn release(far: impl AsFd) {
+    let mut buffer = [0; FILLING.len()];
+    let _ = retry_on_intr(|| recv(&far, &mut buffer, RecvFlags::DONTWAIT));
+}
+
+/// Tells the threads that wait on the near end how it went.
+pub(crate) fn tell(far: impl AsFd, waiters: usize, outcome: Result<(), Errno>) {
+    let word = outcome.err().map_or(0, Errno::raw_os_error).to_ne_bytes();
+    for _ in 0..waiters {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let _ = retry_on_intr(|| send(&far, &word, flags));
+    }
+}
+
+/// The same descriptor at a high number, if the limits have one.
+pub(crate) fn out_of_the_way(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    match fcntl_dupfd_cloexec(&fd, OUR_OWN) {
+        Ok(high) => Ok(high),
+        Err(Errno::INVAL | Errno::MFILE) => Ok(fd),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A second descriptor for what is at the program's number.
+pub(crate) fn aside(fd: RawFd) -> Result<OwnedFd, Errno> {
+    let fd = borrow(fd);
+    match fcntl_dupfd_cloexec(fd, OUR_OWN) {
+        Err(Errno::INVAL) => fcntl_dupfd_cloexec(fd, 0),
+        done => done,
+    }
+}
+
+/// Puts `what` at the program's number, which keeps its flag for exec.
+pub(crate) fn put(what: impl AsFd, fd: RawFd) -> Result<(), Errno> {
+    let flags = rustix::io::fcntl_getfd(borrow(fd))?;
+    let flags = if flags.contains(FdFlags::CLOEXEC) {
+        rustix::io::DupFlags::CLOEXEC
+    } else {
+        rustix::io::DupFlags::empty()
+    };
+    // SAFETY: the number is the program's, and stays open: dup3 replaces what it refers to, and
+    // forgetting it leaves it so.
+    let mut number = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(fd) });
+    rustix::io::dup3(what, &mut number, flags)
+}
+
+/// A number of the program's as something that calls take. If the program closes it meanwhile, the
+/// calls fail, or meet what another thread of the program has just opened, as its own calls would.
+pub(crate) fn borrow<'a>(fd: RawFd) -> std::os::fd::BorrowedFd<'a> {
+    // SAFETY: callers pass what the program gave, and no negative numbers.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
+}
