@@ -321,13 +321,22 @@ fn socks_5_knows_a_server_that_does_not_speak_it() {
 
 #[test]
 fn what_follows_a_reply_is_not_wanted() {
-    let reply = [5, 0, 0, 3, 1, b'f', 4, 56];
-    let (mut client, _) = requested(&BY_NAME);
-    for byte in reply {
-        assert!(client.wanted() > 0);
-        client.received(&[byte]).unwrap();
+    let port = [4, 56];
+    let names = (0..=u8::MAX).map(|length| [vec![3, length], vec![b'n'; length.into()]].concat());
+    let addresses = [[&[1][..], &[9; 4]].concat(), [&[4][..], &[9; 16]].concat()];
+    for address in addresses.into_iter().chain(names) {
+        let reply = [&[5, 0, 0], &address[..], &port].concat();
+        let (mut client, _) = requested(&BY_NAME);
+        let mut rest = &reply[..];
+        while !rest.is_empty() {
+            let wanted = client.wanted();
+            assert!((1..=rest.len()).contains(&wanted), "{reply:?}: {wanted}");
+            let (piece, behind) = rest.split_at(wanted);
+            rest = behind;
+            client.received(piece).unwrap();
+        }
+        assert_eq!(client.wanted(), 0);
     }
-    assert_eq!(client.wanted(), 0);
 }
 
 #[test]

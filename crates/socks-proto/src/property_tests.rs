@@ -107,7 +107,7 @@ fn right(version: Version, asks_for_password: bool) -> BoxedStrategy<(Vec<u8>, V
     let address = prop_oneof![
         vec(any::<u8>(), 4).prop_map(|address| [vec![1], address].concat()),
         vec(any::<u8>(), 16).prop_map(|address| [vec![4], address].concat()),
-        vec(any::<u8>(), 0..=255).prop_map(|name| {
+        prop_oneof![vec(any::<u8>(), 0..4), vec(any::<u8>(), 0..=255)].prop_map(|name| {
             let length = u8::try_from(name.len()).unwrap();
             [vec![3, length], name].concat()
         }),
