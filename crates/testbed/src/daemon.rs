@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::eventually::{PATIENCE, eventually_some};
+use crate::firewall::Host;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::scratch::Scratch;
@@ -29,6 +30,17 @@ pub(crate) struct Launch {
     pub(crate) command: MakeCommand,
     /// Whether the daemon answers on the port.
     pub(crate) answers: fn(u16) -> bool,
+    /// The host of the test's own on which it runs, if it is not the machine itself.
+    pub(crate) host: Option<Host>,
+}
+
+impl Launch {
+    fn answers(&self, port: u16) -> bool {
+        match &self.host {
+            Some(host) => host.enter(|| (self.answers)(port)).unwrap_or(false),
+            None => (self.answers)(port),
+        }
+    }
 }
 
 /// Where a daemon called `name` writes its log.
@@ -161,6 +173,9 @@ fn attempt(launch: &Launch, scratch: &Scratch, port: u16) -> Result<Option<Proce
     let output = File::create(output_path(scratch, launch.name))
         .with_context(|| format!("cannot make a file for the output of {}", launch.name))?;
     let mut command = (launch.command)(scratch, port);
+    if let Some(host) = &launch.host {
+        command = host.bring(&command);
+    }
     command
         .current_dir(scratch.path())
         .stdin(std::process::Stdio::null());
@@ -198,7 +213,7 @@ fn look(launch: &Launch, scratch: &Scratch, port: u16, process: &mut Process) ->
     if ended {
         return Some(Readiness::Ended);
     }
-    (has_row(&log, "ok", port) && (launch.answers)(port)).then_some(Readiness::Ready)
+    (has_row(&log, "ok", port) && launch.answers(port)).then_some(Readiness::Ready)
 }
 
 /// Whether the table of request ports in a log has a row with this status for this port. Rows look

@@ -12,6 +12,8 @@
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
 //!   a server whose behaviour is a closure over such a wire. [`VirtWire`] speaks libvirt's RPC,
 //!   and a [`VirtStub`] plays a daemon of libvirt.
+//! - A [`Firewall`] stands between two [`Host`]s of one test, with a [`Danted`], a [`Microsocks`] or a
+//!   [`SocksStub`] on it.
 //! - [`SaslUsers`] are known to libsasl2, and a [`Polkit`] of the test decides about other users.
 //! - [`Authority`] issues certificates that only the test trusts.
 //! - [`packages`] knows which Debian packages all this needs.
@@ -40,6 +42,7 @@ mod c_program;
 mod client;
 mod daemon;
 mod eventually;
+mod firewall;
 mod network;
 pub mod packages;
 mod pmcd;
@@ -59,6 +62,10 @@ pub use c_program::{ROOT_CALLS, RootLibrary, RootProgram, built_root_library};
 pub use client::{Client, Finished, Running};
 pub use daemon::Daemon;
 pub use eventually::{PATIENCE, eventually, eventually_some};
+pub use firewall::{
+    Conduct, Danted, DantedBuilder, Firewall, Held, Host, Microsocks, NameServer, SocksAsked,
+    SocksStub, Who,
+};
 pub use network::own_network;
 pub use pmcd::{Pmcd, PmcdBuilder};
 pub use pmdaroot::{DEBIAN_PMDAROOT, PmdaRoot, UtsBox};

@@ -71,6 +71,36 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/sbin/ip"],
     },
     Package {
+        name: "libc6-dev",
+        needed_for: NeededFor::Tests,
+        purpose: "programs in C without shared libraries",
+        proof: &["/usr/lib/x86_64-linux-gnu/libc.a"],
+    },
+    Package {
+        name: "dante-server",
+        needed_for: NeededFor::Tests,
+        purpose: "a SOCKS server of versions 4 and 5",
+        proof: &["/usr/sbin/danted"],
+    },
+    Package {
+        name: "microsocks",
+        needed_for: NeededFor::Tests,
+        purpose: "another SOCKS server, which speaks version 5",
+        proof: &["/usr/bin/microsocks"],
+    },
+    Package {
+        name: "curl",
+        needed_for: NeededFor::Tests,
+        purpose: "a client that does not come from PCP",
+        proof: &["/usr/bin/curl"],
+    },
+    Package {
+        name: "python3",
+        needed_for: NeededFor::Tests,
+        purpose: "a client with an event loop",
+        proof: &["/usr/bin/python3"],
+    },
+    Package {
         name: "gnutls-bin",
         needed_for: NeededFor::Tests,
         purpose: "certificates as libvirt's handbook makes them",

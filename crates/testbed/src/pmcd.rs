@@ -12,11 +12,15 @@ use pcp_proto::{PduHeader, PduType};
 
 use crate::client::Client;
 use crate::daemon::{Daemon, Launch, connect, log_path};
+use crate::firewall::Host;
 use crate::packages;
 use crate::process::clean_command;
 use crate::scratch::Scratch;
 
 const PMCD: &str = "/usr/lib/pcp/bin/pmcd";
+/// Where clients look for it when they are told nothing else.
+const PORT: u16 = 44321;
+
 const PMNSMERGE: &str = "/usr/lib/pcp/bin/pmnsmerge";
 
 /// The parts of the name space for the agents in [`CONFIG`]. The package leaves it to pmcd's start
@@ -56,6 +60,7 @@ impl Pmcd {
         PmcdBuilder {
             name: name.to_owned(),
             port: None,
+            host: None,
             metrics_of: None,
             agents: Vec::new(),
             args: Vec::new(),
@@ -83,6 +88,7 @@ impl DerefMut for Pmcd {
 pub struct PmcdBuilder {
     name: String,
     port: Option<u16>,
+    host: Option<Host>,
     metrics_of: Option<PathBuf>,
     agents: Vec<(String, &'static str)>,
     args: Vec<OsString>,
@@ -95,6 +101,15 @@ impl PmcdBuilder {
     pub fn port(mut self, port: u16) -> PmcdBuilder {
         self.port = Some(port);
         self
+    }
+
+    /// Runs it on this host of the test, where it answers on all addresses and on pmcd's usual port
+    /// unless another is given.
+    #[must_use]
+    pub fn on(mut self, host: &Host) -> PmcdBuilder {
+        self.host = Some(host.clone());
+        self.port = self.port.or(Some(PORT));
+        self.env("PMCD_LOCAL", "0")
     }
 
     /// Serves the metrics that a pmproxy leaves in this folder, its `PCP_TMP_DIR`, with the real
@@ -148,11 +163,13 @@ impl PmcdBuilder {
         }
         scratch.write("pmcd.conf", config)?;
         make_name_space(&name_space, &scratch.join("root"))?;
+        let host = self.host.clone();
         let launch = Launch {
             name: "pmcd",
             port: self.port,
             command: Box::new(move |scratch, port| self.command(scratch, port)),
             answers: greets,
+            host,
         };
         Ok(Pmcd(Daemon::start(launch, scratch)?))
     }

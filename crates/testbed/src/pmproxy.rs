@@ -182,6 +182,7 @@ impl PmproxyBuilder {
             port: self.port,
             command: Box::new(move |scratch, port| self.command(scratch, port)),
             answers: |port| connect(port).is_ok(),
+            host: None,
         };
         Ok(Pmproxy(Daemon::start(launch, scratch)?))
     }

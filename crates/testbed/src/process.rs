@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 use crate::eventually::{PATIENCE, eventually, eventually_some};
 use crate::packages::{self, NeededFor};
 
-/// A command that sees nothing of the settings of PCP and libvirt in the environment of whoever runs
-/// the tests.
+/// A command that sees nothing of the settings of PCP, SOCKS and libvirt in the environment of whoever
+/// runs the tests.
 pub fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -32,6 +32,7 @@ fn is_setting_of_peers(name: &str) -> bool {
         "PMDA_",
         "PMLOGGER_",
         "PMPROXY_",
+        "SOCKS_",
         "LIBVIRT_",
         "VIRSH_",
         "VIRTPROXYD_",

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use socket2::SockRef;
 
 use crate::eventually::{PATIENCE, eventually};
 use crate::wire::Wire;
@@ -16,6 +17,7 @@ use crate::wire::Wire;
 #[derive(Debug)]
 pub struct Stub {
     address: SocketAddr,
+    listener: Arc<TcpListener>,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -79,12 +81,15 @@ impl Stub {
     {
         let listener =
             TcpListener::bind(address).with_context(|| format!("cannot bind {address}"))?;
+        let listener = Arc::new(listener);
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let (shared_too, script) = (Arc::clone(&shared), Arc::new(script));
-        let acceptor = std::thread::spawn(move || accept_all(&listener, &shared_too, &script));
+        let listener_too = Arc::clone(&listener);
+        let acceptor = std::thread::spawn(move || accept_all(&listener_too, &shared_too, &script));
         Ok(Stub {
             address,
+            listener,
             shared,
             acceptor: Some(acceptor),
         })
@@ -138,8 +143,9 @@ impl Stub {
             return;
         };
         self.shared.stop.set();
-        // Wakes the acceptor. If the connection fails, the acceptor has ended.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the acceptor, also where the stub is in a network that this thread cannot reach. It
+        // fails only if the socket listens no more, and then the acceptor has ended.
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
         let _ = acceptor.join();
         let visits = std::mem::take(&mut *lock(&self.shared.visits));
         for visit in visits {
