@@ -8,9 +8,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, connect, getsockname, recv, send, sockopt,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, connect, getsockname, recv, send, sockopt};
 use socks_proto::{Client, Credentials, Progress, Version};
 
 use crate::candidates::{Candidate, Surroundings};
@@ -46,6 +44,7 @@ pub(crate) struct Attempt {
     server: SocketAddr,
     version: Version,
     may_fall_back: bool,
+    fell_back: bool,
     phase: Phase,
     heard: bool,
     client: Client,
@@ -57,7 +56,10 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Begins to connect the socket to the server.
-    #[expect(clippy::too_many_arguments, reason = "one caller, and all of them are its own fields")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller, and all of them are its own fields"
+    )]
     pub(crate) fn begin(
         socket: BorrowedFd<'_>,
         family: AddressFamily,
@@ -91,6 +93,7 @@ impl Attempt {
             server,
             version,
             may_fall_back: set.is_none() && version == Version::V5,
+            fell_back: false,
             phase: Phase::Connecting,
             heard: false,
             client,
@@ -113,6 +116,7 @@ impl Attempt {
         self.server = candidate.address;
         self.version = fitting(Version::V4, destination);
         self.may_fall_back = false;
+        self.fell_back = true;
         self.heard = false;
         self.client = client(
             self.server,
@@ -164,7 +168,9 @@ impl Attempt {
         if retry_on_intr(|| poll(&mut ready, Some(&now))).map_err(failed)? == 0 {
             return Ok(Some(PollFlags::OUT));
         }
-        sockopt::socket_error(socket).map_err(failed)?.map_err(failed)?;
+        sockopt::socket_error(socket)
+            .map_err(failed)?
+            .map_err(failed)?;
         if self.met_itself(socket) {
             return Err(failed(Errno::CONNREFUSED));
         }
@@ -252,13 +258,10 @@ impl Attempt {
         }
     }
 
+    /// Remembers a server that took version 4 after it had not taken 5.
     fn remember(&self) {
-        let own = fingerprint(self.server);
-        let known = SPEAKS_ONLY_4.load(Ordering::Relaxed) == own;
-        match self.version {
-            Version::V5 if known => SPEAKS_ONLY_4.store(0, Ordering::Relaxed),
-            Version::V4 | Version::V4a if !known => SPEAKS_ONLY_4.store(own, Ordering::Relaxed),
-            _ => {}
+        if self.fell_back {
+            SPEAKS_ONLY_4.store(fingerprint(self.server), Ordering::Relaxed);
         }
     }
 }

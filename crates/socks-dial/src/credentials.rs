@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The most that is read; two names of 255 bytes need far less.
-const LARGEST: u64 = 4096;
+const LARGEST: usize = 4096;
 
 /// Why a credentials file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +52,10 @@ pub(crate) fn read(path: &Path) -> Result<Pair, CredentialsError> {
     };
     let file = File::open(path).map_err(failed)?;
     check(&file, path).and_then(|()| {
-        let mut text = Zeroizing::new(String::with_capacity(LARGEST as usize));
-        file.take(LARGEST).read_to_string(&mut text).map_err(failed)?;
+        let mut text = Zeroizing::new(String::with_capacity(LARGEST));
+        file.take(LARGEST as u64)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         pair(&text).ok_or_else(|| CredentialsError::Malformed {
             path: path.to_owned(),
         })

@@ -175,7 +175,7 @@ impl Dial {
                     let failure = Failure::unreachable(candidate.address, Errno::TIMEDOUT);
                     self.lost(failure);
                 }
-                Step::OtherVersion(failure) => self.fall_back(failure),
+                Step::OtherVersion(failure) => self.fall_back(&failure),
                 Step::Failed(failure) if failure.is_the_servers_own() => self.lost(failure),
                 Step::Failed(failure) => return self.failed(failure),
             }
@@ -242,8 +242,8 @@ impl Dial {
         if server.is_ipv4() || self.family == AddressFamily::INET6 {
             return Ok(());
         }
-        let new = ipv6_like(self.socket.as_fd())
-            .map_err(|errno| Failure::unreachable(server, errno))?;
+        let new =
+            ipv6_like(self.socket.as_fd()).map_err(|errno| Failure::unreachable(server, errno))?;
         let old = std::mem::replace(&mut self.socket, new);
         self.own.get_or_insert(old);
         self.family = AddressFamily::INET6;
@@ -252,13 +252,19 @@ impl Dial {
     }
 
     /// The server does not speak version 5: the older one is tried, for the rest of its turn.
-    fn fall_back(&mut self, failure: Failure) {
+    fn fall_back(&mut self, failure: &Failure) {
         let Some((candidate, attempt)) = self.current.take() else {
             return;
         };
-        self.settings.say(&format_args!("{failure}; trying version 4"));
+        self.settings
+            .say(&format_args!("{failure}; trying version 4"));
         let _ = connect_unspec(&self.socket);
-        match attempt.older(self.socket.as_fd(), self.family, &candidate, &self.destination) {
+        match attempt.older(
+            self.socket.as_fd(),
+            self.family,
+            &candidate,
+            &self.destination,
+        ) {
             Ok(attempt) => self.current = Some((candidate, attempt)),
             Err(failure) => self.lost(failure),
         }
@@ -279,7 +285,10 @@ impl Dial {
     }
 
     fn failed(&mut self, failure: Failure) -> Status {
-        self.settings.say(&format_args!("no connection to {}: {failure}", self.destination));
+        self.settings.say(&format_args!(
+            "no connection to {}: {failure}",
+            self.destination
+        ));
         self.current = None;
         if let Some(own) = self.own.take() {
             self.socket = own;

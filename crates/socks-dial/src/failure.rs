@@ -77,7 +77,7 @@ impl Failure {
     /// The request cannot be put into this version's words.
     pub(crate) fn request(server: SocketAddr, error: &RequestError) -> Failure {
         let errno = match error {
-            RequestError::Ipv6Address { .. } => Errno::AFNOSUPPORT,
+            RequestError::Ipv6Unsupported(_) => Errno::AFNOSUPPORT,
             _ => Errno::INVAL,
         };
         Failure::here(errno, format!("cannot ask SOCKS server {server}: {error}"))
@@ -105,7 +105,7 @@ impl Failure {
 
     /// Whether another server may do better: this one is out of order, or does not know us.
     pub(crate) fn is_the_servers_own(&self) -> bool {
-        self.culprit == Culprit::Server && self.errno != Errno::PERM
+        self.culprit == Culprit::Server
     }
 }
 
@@ -125,7 +125,7 @@ fn blame(error: &DialogueError) -> (Culprit, Errno) {
             _ => (Culprit::Server, Errno::PROTO),
         },
         DialogueError::Refused4(reply) => match reply {
-            Reply4::Rejected => (Culprit::Target, Errno::CONNREFUSED),
+            Reply4::RejectedOrFailed => (Culprit::Target, Errno::CONNREFUSED),
             Reply4::NoIdentd | Reply4::IdentdMismatch => (Culprit::Server, Errno::ACCESS),
             _ => (Culprit::Server, Errno::PROTO),
         },

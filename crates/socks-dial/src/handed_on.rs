@@ -21,7 +21,10 @@ impl HandedOn {
     /// The addresses of a name, if they were handed on.
     #[must_use]
     pub fn addresses(&self, name: &str) -> Option<&[IpAddr]> {
-        let known = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let known = self
+            .0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         known.map(|(_, addresses)| addresses.as_slice())
     }
 }

@@ -20,8 +20,6 @@ mod local;
 mod options;
 mod report;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 pub use candidates::Surroundings;
 pub use credentials::CredentialsError;

@@ -57,4 +57,3 @@ fn copy_tcp(old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> io::Result<()> {
     }
     Ok(())
 }
-

@@ -17,4 +17,3 @@ pub fn report(line: &fmt::Arguments<'_>) {
         }
     }
 }
-

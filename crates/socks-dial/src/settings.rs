@@ -161,7 +161,11 @@ where
 fn port(value: &str) -> Result<u16, SettingsError> {
     match value.trim().parse() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(bad("SOCKS_PORT", value, "a port is a number from 1 to 65535")),
+        _ => Err(bad(
+            "SOCKS_PORT",
+            value,
+            "a port is a number from 1 to 65535",
+        )),
     }
 }
 
