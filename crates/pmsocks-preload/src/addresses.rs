@@ -8,6 +8,12 @@ use std::ptr;
 use libc::{AF_INET, AF_INET6, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 use rustix::io::Errno;
 
+/// The families as they stand in an address, which has 16 bits for them.
+#[expect(clippy::cast_possible_truncation, reason = "they are 2 and 10")]
+const FAMILY_V4: libc::sa_family_t = AF_INET as libc::sa_family_t;
+#[expect(clippy::cast_possible_truncation, reason = "they are 2 and 10")]
+const FAMILY_V6: libc::sa_family_t = AF_INET6 as libc::sa_family_t;
+
 /// The address of a family of the internet, or None for every other.
 ///
 /// # Safety
@@ -53,7 +59,7 @@ pub(crate) unsafe fn write(
     match address {
         SocketAddr::V4(address) => {
             let value = sockaddr_in {
-                sin_family: AF_INET as libc::sa_family_t,
+                sin_family: FAMILY_V4,
                 sin_port: address.port().to_be(),
                 sin_addr: libc::in_addr {
                     s_addr: u32::from(*address.ip()).to_be(),
@@ -65,7 +71,7 @@ pub(crate) unsafe fn write(
         }
         SocketAddr::V6(address) => {
             let value = sockaddr_in6 {
-                sin6_family: AF_INET6 as libc::sa_family_t,
+                sin6_family: FAMILY_V6,
                 sin6_port: address.port().to_be(),
                 sin6_flowinfo: address.flowinfo(),
                 sin6_addr: libc::in6_addr {
@@ -87,6 +93,6 @@ unsafe fn copy<T>(value: &T, room: *mut sockaddr, length: *mut socklen_t) {
     unsafe {
         let fits = usize::try_from(*length).unwrap_or(0).min(size_of::<T>());
         ptr::copy_nonoverlapping(ptr::from_ref(value).cast::<u8>(), room.cast::<u8>(), fits);
-        *length = size_of::<T>() as socklen_t;
+        *length = socklen_t::try_from(size_of::<T>()).unwrap_or_default();
     }
 }

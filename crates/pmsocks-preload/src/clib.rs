@@ -17,6 +17,10 @@ impl Absent for c_long {
     const ABSENT: c_long = -1;
 }
 
+impl Absent for isize {
+    const ABSENT: isize = -1;
+}
+
 impl Absent for *mut libc::hostent {
     const ABSENT: *mut libc::hostent = std::ptr::null_mut();
 }
@@ -55,7 +59,13 @@ pub(crate) fn login(uid: u32) -> Option<String> {
     let mut found = std::ptr::null_mut();
     // SAFETY: all that is pointed to is ours, and lives on.
     let failed = unsafe {
-        libc::getpwuid_r(uid, &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found)
+        libc::getpwuid_r(
+            uid,
+            &raw mut entry,
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &raw mut found,
+        )
     };
     if failed != 0 || found.is_null() || entry.pw_name.is_null() {
         return None;

@@ -103,7 +103,12 @@ fn control(registration: &Registration, operation: c_int, fd: RawFd) {
 fn registrations(epoll: RawFd, fd: RawFd, inode: u64, mut found: impl FnMut(Registration)) {
     let mut path = Path::new(b"/proc/self/fdinfo/");
     path.number(epoll);
-    let Ok(file) = openat(CWD, path.text(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+    let Ok(file) = openat(
+        CWD,
+        path.text(),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) else {
         return;
     };
     let mut buffer = [0; 4096];
@@ -115,8 +120,15 @@ fn registrations(epoll: RawFd, fd: RawFd, inode: u64, mut found: impl FnMut(Regi
         };
         let filled = kept + count;
         let text = buffer.get(..filled).unwrap_or_default();
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        for line in text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n') {
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        for line in text
+            .get(..whole)
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
+        {
             let line = std::str::from_utf8(line).unwrap_or_default();
             if let Some(registration) = registration(line, epoll, fd, inode) {
                 found(registration);

@@ -53,8 +53,12 @@ pub(crate) fn start() -> Result<(), Errno> {
         libc::pthread_attr_init(&raw mut attributes);
         libc::pthread_attr_setstacksize(&raw mut attributes, STACK);
         libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-        let failed =
-            libc::pthread_create(&raw mut thread, &raw const attributes, main, ptr::null_mut());
+        let failed = libc::pthread_create(
+            &raw mut thread,
+            &raw const attributes,
+            main,
+            ptr::null_mut(),
+        );
         libc::pthread_attr_destroy(&raw mut attributes);
         failed
     };
@@ -128,7 +132,13 @@ fn begin(order: Order) -> Option<Work> {
             order.target.port(),
         )),
     };
-    let dial = Dial::new(order.socket, destination, order.servers, settings, order.since);
+    let dial = Dial::new(
+        order.socket,
+        destination,
+        order.servers,
+        settings,
+        order.since,
+    );
     Some(Work {
         ticket: order.ticket,
         dial,
@@ -166,7 +176,9 @@ fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
         let work = works.swap_remove(index);
         let socket = work.dial.into_socket();
         let far = STATE.with(|state| {
-            state.pending.settle(work.ticket, socket, outcome, &mut state.outcomes)
+            state
+                .pending
+                .settle(work.ticket, &socket, outcome, &mut state.outcomes)
         });
         kept.extend(far.map(|far| Kept {
             far,
@@ -185,15 +197,25 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
         .min();
     let patience = next.map_or(LINGER, |next| next.saturating_duration_since(now));
     // Without anything to be woken by, it looks for new work now and then.
-    let patience = if wake.is_some() { patience } else { patience.min(Duration::from_millis(5)) };
+    let patience = if wake.is_some() {
+        patience
+    } else {
+        patience.min(Duration::from_millis(5))
+    };
     let timeout = Timespec::try_from(patience + Duration::from_micros(50)).ok();
     let mut ready: Vec<PollFd<'_>> = Vec::with_capacity(2 * works.len() + kept.len() + 1);
     for work in works.iter() {
         ready.push(PollFd::from_borrowed_fd(work.dial.socket(), work.events));
-        ready.push(PollFd::from_borrowed_fd(borrow(work.far), PollFlags::empty()));
+        ready.push(PollFd::from_borrowed_fd(
+            borrow(work.far),
+            PollFlags::empty(),
+        ));
     }
     for kept in kept.iter() {
-        ready.push(PollFd::from_borrowed_fd(kept.far.as_fd(), PollFlags::empty()));
+        ready.push(PollFd::from_borrowed_fd(
+            kept.far.as_fd(),
+            PollFlags::empty(),
+        ));
     }
     if let Some(wake) = wake {
         ready.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
@@ -207,11 +229,18 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
     let mut gone = Vec::new();
     for work in works.iter_mut() {
         work.ready = events.next().is_some_and(|events| !events.is_empty());
-        if events.next().is_some_and(|events| events.contains(PollFlags::HUP)) {
+        if events
+            .next()
+            .is_some_and(|events| events.contains(PollFlags::HUP))
+        {
             gone.push(work.ticket);
         }
     }
-    kept.retain(|_| !events.next().is_some_and(|events| events.contains(PollFlags::HUP)));
+    kept.retain(|_| {
+        !events
+            .next()
+            .is_some_and(|events| events.contains(PollFlags::HUP))
+    });
     if events.next().is_some_and(|events| !events.is_empty())
         && let Some(wake) = wake
     {

@@ -11,22 +11,19 @@
 //! own carries on the dialogues ([`helper`]). When one is over, the program's own socket, with its
 //! options and its flags, is put back at its number before the stand-in wakes those who wait for it.
 //! Meanwhile the calls that the program may make on its socket are answered in its place
-//! ([`calls`]).
+//! ([`exports`]).
 //!
 //! Rules for code here: other people's programs run it, in signal handlers and after fork. A lock is
 //! only held with all signals blocked, and never while something is waited for; fork(2) takes it. What
 //! a caller's thread runs allocates nothing. Nothing calls what is exported here by its C name: system
 //! calls are rustix's, which makes them directly, and the program's next library is in [`next`].
 
-#[macro_use]
-mod exports;
-
 mod addresses;
-mod calls;
 mod clib;
 mod commands;
 mod connecting;
 mod epolls;
+mod exports;
 mod helper;
 mod lock;
 mod lookups;
@@ -36,3 +33,4 @@ mod outcomes;
 mod pending;
 mod plan;
 mod stand_in;
+mod state;

@@ -2,9 +2,19 @@
 //! program can come between and want it again, and fork(2) takes it, so that a child never inherits
 //! it locked by a thread that it does not have.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr;
+
+thread_local! {
+    /// Whether this thread has the lock.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread has the lock: what it closes then are descriptors of our own.
+pub(crate) fn is_held() -> bool {
+    HELD.get()
+}
 
 /// What must be looked at and changed by one thread at a time.
 pub(crate) struct Locked<T> {
@@ -28,6 +38,7 @@ impl<T> Locked<T> {
         struct Held<'a>(&'a UnsafeCell<libc::pthread_mutex_t>, libc::sigset_t);
         impl Drop for Held<'_> {
             fn drop(&mut self) {
+                HELD.set(false);
                 // SAFETY: this thread locked the mutex, and the set is what it had before.
                 unsafe {
                     libc::pthread_mutex_unlock(self.0.get());
@@ -39,6 +50,7 @@ impl<T> Locked<T> {
         // SAFETY: the mutex is initialised and never moves: all values of this type are statics.
         unsafe { libc::pthread_mutex_lock(self.mutex.get()) };
         let _held = Held(&self.mutex, before);
+        HELD.set(true);
         // SAFETY: this thread has the mutex until `_held` goes.
         work(unsafe { &mut *self.value.get() })
     }

@@ -4,7 +4,9 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use libc::{addrinfo, epoll_event, fd_set, hostent, msghdr, size_t, sockaddr, socklen_t, ssize_t, timeval};
+use libc::{
+    addrinfo, epoll_event, fd_set, hostent, msghdr, size_t, sockaddr, socklen_t, ssize_t, timeval,
+};
 
 /// A function of the next library.
 pub(crate) struct Next {

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -45,7 +46,8 @@ struct Entry {
     socket: Option<OwnedFd>,
     /// A number for it that is good as long as the entry is there.
     own: RawFd,
-    far: OwnedFd,
+    /// A child after fork(2) has none, so that only the parent's tells its near end something.
+    far: Option<OwnedFd>,
     waiters: usize,
     target: SocketAddr,
     servers: &'static [Server],
@@ -115,7 +117,7 @@ impl Pending {
             inode,
             own: socket.as_raw_fd(),
             socket: Some(socket),
-            far,
+            far: Some(far),
             waiters: usize::from(waits),
             target,
             servers,
@@ -190,7 +192,7 @@ impl Pending {
         Some(Order {
             ticket: entry.ticket,
             socket: entry.socket.take()?,
-            far: entry.far.as_raw_fd(),
+            far: entry.far.as_ref()?.as_raw_fd(),
             target: entry.target,
             servers: entry.servers,
             since: entry.since,
@@ -218,7 +220,7 @@ impl Pending {
     pub(crate) fn settle(
         &mut self,
         ticket: Ticket,
-        socket: OwnedFd,
+        socket: &OwnedFd,
         outcome: Result<(), Errno>,
         outcomes: &mut Outcomes,
     ) -> Option<OwnedFd> {
@@ -230,21 +232,33 @@ impl Pending {
         COUNT.fetch_sub(1, Ordering::Relaxed);
         let is_there = fstat(borrow(entry.fd)).is_ok_and(|facts| facts.st_ino == entry.inode);
         if is_there {
-            if let Ok(cookie) = sockopt::socket_cookie(&socket) {
+            if let Ok(cookie) = sockopt::socket_cookie(socket) {
                 // A thread that waits hears of the failure by itself.
                 if outcome.is_ok() || entry.waiters == 0 {
                     outcomes.add(cookie, entry.target, outcome);
                 }
             }
-            put_back(&socket, entry.fd);
+            put_back(socket, entry.fd);
         }
-        tell(&entry.far, entry.waiters, outcome);
+        let far = entry.far?;
+        tell(&far, entry.waiters, outcome);
         if outcome.is_err() && entry.waiters == 0 {
             // What lies unread in it makes the near end fail, as a refused connection does.
             return None;
         }
-        release(&entry.far);
-        Some(entry.far)
+        release(&far);
+        Some(far)
+    }
+
+    /// Forgets what the program has closed without our knowing.
+    pub(crate) fn forget(&mut self, ticket: Ticket) {
+        let place = self
+            .all
+            .iter_mut()
+            .find(|place| place.as_ref().is_some_and(|entry| entry.ticket == ticket));
+        if place.is_some_and(|place| place.take().is_some()) {
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// In a child after fork(2): those who are at it are in the parent.
@@ -253,7 +267,43 @@ impl Pending {
         self.process = Some(rustix::process::getpid());
         for entry in self.all.iter_mut().flatten() {
             entry.inherited = true;
+            entry.far = None;
         }
+    }
+
+    /// In a child after fork(2): looks whether the parent is through, which the stand-in shows, and
+    /// puts the socket back here too. Why it failed is not known here.
+    pub(crate) fn adopt(&mut self, fd: RawFd, outcomes: &mut Outcomes) {
+        let all = PollFlags::IN | PollFlags::OUT;
+        let mut ready = [PollFd::from_borrowed_fd(borrow(fd), all)];
+        let now = Timespec::default();
+        if !self.find(fd).is_some_and(|entry| entry.inherited)
+            || !poll(&mut ready, Some(&now)).is_ok_and(|count| count > 0)
+        {
+            return;
+        }
+        let [ready] = ready;
+        let failed = ready.revents().contains(PollFlags::ERR);
+        let place = self
+            .all
+            .iter_mut()
+            .find(|place| place.as_ref().is_some_and(|entry| entry.fd == fd));
+        let Some(entry) = place.and_then(Option::take) else {
+            return;
+        };
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        let Ok(socket) = entry.socket.map_or_else(|| aside(entry.own), Ok) else {
+            return;
+        };
+        let outcome = if failed {
+            Err(Errno::CONNREFUSED)
+        } else {
+            Ok(())
+        };
+        if let Ok(cookie) = sockopt::socket_cookie(&socket) {
+            outcomes.add(cookie, entry.target, outcome);
+        }
+        put_back(&socket, fd);
     }
 
     fn find(&self, fd: RawFd) -> Option<&Entry> {

@@ -1,0 +1,222 @@
+//! connect(2): which way, and the way through a SOCKS server.
+
+use std::net::SocketAddr;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, retry_on_intr, write};
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
+use rustix::stdio::stdout;
+use socks_conf::{Action, Server};
+use socks_dial::report;
+
+use crate::names::{self, Known};
+use crate::pending::{self, Begun, Ticket};
+use crate::plan::{Destination, Plan, plan};
+use crate::stand_in::borrow;
+use crate::state::STATE;
+use crate::{commands, helper, next, outcomes};
+
+/// What becomes of a call.
+pub(crate) enum Way {
+    /// It is the system's.
+    Pass,
+    /// It is done.
+    Done(Result<(), Errno>),
+}
+
+/// TCP's state of a socket that is not connected and not about to be (`TCP_CLOSE` in the kernel's
+/// tcp_states.h).
+const NOT_CONNECTED: u8 = 7;
+
+/// Decides which way a connection goes, and begins it if that is through a SOCKS server.
+pub(crate) fn connect(fd: RawFd, target: SocketAddr) -> Way {
+    greet();
+    if pending::is_any()
+        && let Some(done) = again(fd)
+    {
+        return Way::Done(done);
+    }
+    if let Some(failure) = outcomes::take_failure(fd) {
+        return Way::Done(Err(failure));
+    }
+    let plan = match plan() {
+        Ok(plan) => plan,
+        Err(_) if !is_tcp(fd) => return Way::Pass,
+        Err(errno) => return Way::Done(Err(errno)),
+    };
+    route(plan, fd, target)
+}
+
+fn route(plan: &'static Plan, fd: RawFd, target: SocketAddr) -> Way {
+    let known = names::known(target.ip(), plan.routes.has_names());
+    let (address, name) = match &known {
+        Known::Place(name) => (None, Some(name.as_str())),
+        Known::Resolved(name) => (Some(target.ip()), Some(name.as_str())),
+        Known::Nothing => (Some(target.ip()), None),
+        Known::Forgotten => return Way::Done(Err(Errno::HOSTUNREACH)),
+    };
+    let destination = Destination {
+        address,
+        name,
+        port: target.port(),
+    };
+    let decision = plan.decide(&destination);
+    let direct = decision.action == Action::Direct;
+    if (!direct || decision.command.is_some()) && !is_tcp(fd) {
+        return Way::Pass;
+    }
+    if let Some(command) = decision.command {
+        commands::run(command, &destination);
+    }
+    let say = |what: &str| {
+        if plan.settings.debug {
+            let line = decision
+                .line
+                .map_or(String::from("no line"), |line| format!("line {line}"));
+            let host = name.map_or_else(|| target.ip().to_string(), str::to_owned);
+            let file = plan.settings.routes_file.display();
+            report(&format_args!(
+                "{host} port {}: {what} ({line} of {file})",
+                target.port()
+            ));
+        }
+    };
+    match decision.action {
+        Action::Direct if address.is_none() => {
+            say("a direct route, but only a SOCKS server could resolve the name");
+            Way::Done(Err(Errno::HOSTUNREACH))
+        }
+        Action::Direct => {
+            say("direct");
+            Way::Pass
+        }
+        Action::Deny => {
+            say("denied");
+            Way::Done(Err(Errno::ACCESS))
+        }
+        Action::Sockd(_) if !is_unconnected(fd) => Way::Pass,
+        Action::Sockd(servers) => {
+            say("through a SOCKS server");
+            Way::Done(begin(fd, target, servers))
+        }
+    }
+}
+
+/// A second call for a socket that is being connected.
+fn again(fd: RawFd) -> Option<Result<(), Errno>> {
+    STATE.with(|state| state.pending.adopt(fd, &mut state.outcomes));
+    let ticket = STATE.with(|state| state.pending.ticket(fd))?;
+    if rustix::fs::fcntl_getfl(borrow(fd))
+        .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+    {
+        return Some(Err(Errno::ALREADY));
+    }
+    match STATE.with(|state| state.pending.wait(fd))? {
+        Ok(wait_on) => Some(wait(&wait_on, ticket)),
+        Err(errno) => Some(Err(errno)),
+    }
+}
+
+fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<(), Errno> {
+    let patience = sockopt::socket_timeout(borrow(fd), Timeout::Send)?;
+    let begun = STATE.with(|state| state.pending.begin(fd, target, servers))?;
+    let Begun {
+        wait_on,
+        ticket,
+        needs_helper,
+    } = begun;
+    if !needs_helper {
+        helper::wake();
+    } else if helper::start().is_err() {
+        // Without a thread for it, the caller's has to do.
+        helper::run();
+    }
+    match wait_on {
+        None => Err(Errno::INPROGRESS),
+        Some(wait_on) => {
+            sockopt::set_socket_timeout(&wait_on, Timeout::Recv, patience)?;
+            wait(&wait_on, ticket)
+        }
+    }
+}
+
+/// Waits for the outcome as connect(2) does: a signal's handler ends it unless SA_RESTART is set for
+/// the signal, and so does the socket's own timeout for sending. The kernel sees to both.
+fn wait(wait_on: &OwnedFd, ticket: Ticket) -> Result<(), Errno> {
+    let mut word = [0; 4];
+    match recv(wait_on, &mut word, RecvFlags::empty()) {
+        Ok((4, _)) => outcome(word),
+        Ok(_) => Err(Errno::CONNABORTED),
+        Err(errno) => {
+            STATE.with(|state| state.pending.leave(ticket));
+            if let Ok((4, _)) = recv(wait_on, &mut word, RecvFlags::DONTWAIT) {
+                return outcome(word);
+            }
+            Err(if errno == Errno::AGAIN {
+                Errno::INPROGRESS
+            } else {
+                errno
+            })
+        }
+    }
+}
+
+fn outcome(word: [u8; 4]) -> Result<(), Errno> {
+    match i32::from_ne_bytes(word) {
+        0 => Ok(()),
+        errno => Err(Errno::from_raw_os_error(errno)),
+    }
+}
+
+/// For calls that cannot be answered while a socket is being connected: waits until it is not.
+pub(crate) fn settle(fd: RawFd) {
+    let Some(ticket) = STATE.with(|state| state.pending.ticket(fd)) else {
+        return;
+    };
+    let Some(Ok(wait_on)) = STATE.with(|state| state.pending.wait(fd)) else {
+        return;
+    };
+    let mut ready = [PollFd::new(&wait_on, PollFlags::IN)];
+    let _ = retry_on_intr(|| poll(&mut ready, None));
+    STATE.with(|state| state.pending.leave(ticket));
+}
+
+/// Whether a socket is one of TCP: all others are none of ours.
+pub(crate) fn is_tcp(fd: RawFd) -> bool {
+    let fd = borrow(fd);
+    let of_the_internet = |family| family == AddressFamily::INET || family == AddressFamily::INET6;
+    sockopt::socket_type(fd) == Ok(SocketType::STREAM)
+        && sockopt::socket_domain(fd).is_ok_and(of_the_internet)
+}
+
+fn is_unconnected(fd: RawFd) -> bool {
+    let mut information = [0u8; 8];
+    let mut length: libc::socklen_t = 8;
+    // SAFETY: the buffer and its length are ours; the state is its first byte (tcp(7), TCP_INFO).
+    let failed = unsafe {
+        next::getsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            information.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    let [state, ..] = information;
+    failed != 0 || state == NOT_CONNECTED
+}
+
+/// `SOCKS_BANNER`: says once that this library is there.
+fn greet() {
+    static GREETED: AtomicBool = AtomicBool::new(false);
+    if GREETED.load(Ordering::Relaxed) || GREETED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if plan().is_ok_and(|plan| plan.settings.banner) {
+        let banner = concat!("pmsocks (gatehouse) ", env!("CARGO_PKG_VERSION"), "\n");
+        let _ = retry_on_intr(|| write(stdout(), banner.as_bytes()));
+    }
+}

@@ -1,0 +1,505 @@
+//! What the program calls instead of the C library's own functions. Each lets the next library's do
+//! the work, unless a socket that is being connected here, or was, has something to do with it. No
+//! panic leaves this library.
+
+use std::ffi::{c_char, c_int, c_long, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use libc::{
+    addrinfo, epoll_event, fd_set, hostent, msghdr, size_t, sockaddr, socklen_t, ssize_t, timeval,
+};
+use rustix::io::Errno;
+
+use crate::connecting::{self, Way};
+use crate::lock::is_held;
+use crate::pending::is_any;
+use crate::plan::plan;
+use crate::state::STATE;
+use crate::{addresses, clib, epolls, helper, lookups, next, outcomes};
+
+/// Called by the dynamic linker when the library is loaded, before the program runs.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADED: extern "C" fn() = loaded;
+
+extern "C" fn loaded() {
+    guarded((), || {
+        next::find_all();
+        crate::state::watch_forks();
+        let _ = plan();
+    });
+}
+
+/// Runs `work`; should it panic, the call fails.
+fn guarded<T>(failed: T, work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        clib::set_errno(Errno::IO);
+        failed
+    })
+}
+
+/// The number of the program's own socket where a stand-in is in its place.
+fn aside(fd: c_int) -> Option<c_int> {
+    if !is_any() {
+        return None;
+    }
+    STATE.with(|state| {
+        state.pending.adopt(fd, &mut state.outcomes);
+        state.pending.own(fd)
+    })
+}
+
+/// Waits until no stand-in is at the number any more.
+fn settle(fd: c_int) {
+    if is_any() {
+        guarded((), || connecting::settle(fd));
+    }
+}
+
+/// The program gives a number up.
+fn closing(fd: c_int) {
+    if is_any() && !is_held() && STATE.with(|state| state.pending.closed(fd)) {
+        helper::wake();
+    }
+}
+
+/// # Safety
+/// As for connect(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    guarded(-1, || {
+        // SAFETY: the caller's address is as long as it says.
+        let target = unsafe { addresses::read(address, length) };
+        let way = match target {
+            Some(target) if fd >= 0 => connecting::connect(fd, target),
+            _ => Way::Pass,
+        };
+        match way {
+            // SAFETY: the caller's arguments.
+            Way::Pass => unsafe { next::connect(fd, address, length) },
+            Way::Done(result) => clib::result(result),
+        }
+    })
+}
+
+/// # Safety
+/// As for getpeername(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getpeername(
+    fd: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
+    guarded(-1, || {
+        if fd >= 0 {
+            if aside(fd).is_some() {
+                return clib::result(Err(Errno::NOTCONN));
+            }
+            if let Some(target) = outcomes::target(fd) {
+                // SAFETY: the caller's pointers.
+                return clib::result(unsafe { addresses::write(target, address, length) });
+            }
+        }
+        // SAFETY: the caller's arguments.
+        unsafe { next::getpeername(fd, address, length) }
+    })
+}
+
+/// # Safety
+/// As for getsockname(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getsockname(
+    fd: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
+    guarded(-1, || {
+        let fd = aside(fd).unwrap_or(fd);
+        // SAFETY: the caller's arguments, but for the number.
+        unsafe { next::getsockname(fd, address, length) }
+    })
+}
+
+/// # Safety
+/// As for getsockopt(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    length: *mut socklen_t,
+) -> c_int {
+    guarded(-1, || {
+        let number = aside(fd).unwrap_or(fd);
+        // SAFETY: the caller's arguments, but for the number.
+        let result = unsafe { next::getsockopt(number, level, name, value, length) };
+        if result == 0 && (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+            let hidden = if number == fd {
+                outcomes::take_failure(fd)
+            } else {
+                None
+            };
+            // SAFETY: the call has just written as many bytes there.
+            unsafe { show_error(hidden, number != fd, value, length) };
+        }
+        result
+    })
+}
+
+/// SO_ERROR as it would be without a SOCKS server: that of the dialogue, and none while it lasts.
+///
+/// # Safety
+/// `value` is valid for as many bytes as `length` says.
+unsafe fn show_error(
+    hidden: Option<Errno>,
+    connecting: bool,
+    value: *mut c_void,
+    length: *const socklen_t,
+) {
+    let error = match hidden {
+        Some(errno) => errno.raw_os_error(),
+        None if connecting => 0,
+        None => return,
+    };
+    // SAFETY: the caller's duty.
+    unsafe {
+        if *length as usize >= size_of::<c_int>() {
+            value.cast::<c_int>().write_unaligned(error);
+        }
+    }
+}
+
+/// # Safety
+/// As for setsockopt(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn setsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    length: socklen_t,
+) -> c_int {
+    guarded(-1, || {
+        let fd = aside(fd).unwrap_or(fd);
+        // SAFETY: the caller's arguments, but for the number.
+        unsafe { next::setsockopt(fd, level, name, value, length) }
+    })
+}
+
+/// # Safety
+/// As for shutdown(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
+    guarded(-1, || {
+        if aside(fd).is_some() {
+            return clib::result(Err(Errno::NOTCONN));
+        }
+        // SAFETY: the caller's arguments.
+        unsafe { next::shutdown(fd, how) }
+    })
+}
+
+/// # Safety
+/// As for close(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn close(fd: c_int) -> c_int {
+    closing(fd);
+    // SAFETY: the caller's argument.
+    unsafe { next::close(fd) }
+}
+
+/// # Safety
+/// As for dup(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dup(fd: c_int) -> c_int {
+    settle(fd);
+    // SAFETY: the caller's argument.
+    unsafe { next::dup(fd) }
+}
+
+/// # Safety
+/// As for dup2(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
+    settle(old);
+    if old != new {
+        closing(new);
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::dup2(old, new) }
+}
+
+/// # Safety
+/// As for dup3(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    settle(old);
+    if old != new {
+        closing(new);
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::dup3(old, new, flags) }
+}
+
+/// # Safety
+/// As for fcntl(2). What follows the command is a number or a pointer, and is where the third argument
+/// of a function is that has no variable ones.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        settle(fd);
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::fcntl(fd, command, argument) }
+}
+
+/// # Safety
+/// As for [`fcntl`], which it is for programs with large files.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_int {
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        settle(fd);
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::fcntl64(fd, command, argument) }
+}
+
+/// # Safety
+/// As for epoll_ctl(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_ctl(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: *mut epoll_event,
+) -> c_int {
+    if operation == libc::EPOLL_CTL_ADD {
+        epolls::remember(epoll);
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::epoll_ctl(epoll, operation, fd, event) }
+}
+
+/// libpcp waits 5 seconds for a connection to pmcd, whatever PMCD_CONNECT_TIMEOUT says: where it is
+/// set, this makes it true.
+///
+/// # Safety
+/// As for select(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn select(
+    count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *mut timeval,
+) -> c_int {
+    let longer = if is_any() && read.is_null() && !write.is_null() && !timeout.is_null() {
+        // SAFETY: the caller's set and timeout.
+        guarded(None, || unsafe { longer(count, write, *timeout) })
+    } else {
+        None
+    };
+    match longer {
+        // SAFETY: the caller's arguments, but for the timeout, which is ours.
+        Some(mut longer) => unsafe { next::select(count, read, write, except, &raw mut longer) },
+        // SAFETY: the caller's arguments.
+        None => unsafe { next::select(count, read, write, except, timeout) },
+    }
+}
+
+/// The time that is left for the one socket that libpcp waits for, if that is longer.
+///
+/// # Safety
+/// `write` is a valid set.
+unsafe fn longer(count: c_int, write: *const fd_set, timeout: timeval) -> Option<timeval> {
+    /// Beyond it, so that the socket's own failure comes first.
+    const BEYOND: Duration = Duration::from_millis(250);
+    let settings = &plan().ok()?.settings;
+    let fd = count.checked_sub(1)?;
+    // SAFETY: the number is one of the set's; the name ends with a NUL.
+    let is_libpcp = unsafe {
+        usize::try_from(fd).is_ok_and(|fd| fd < libc::FD_SETSIZE)
+            && libc::FD_ISSET(fd, write)
+            && !libc::dlsym(libc::RTLD_DEFAULT, c"pmNewContext".as_ptr()).is_null()
+    };
+    if !settings.timeout_is_set || !is_libpcp {
+        return None;
+    }
+    let since = STATE.with(|state| state.pending.since(fd))?;
+    let left = (settings.timeout + BEYOND).checked_sub(since.elapsed())?;
+    let asked = Duration::from_secs(u64::try_from(timeout.tv_sec).ok()?)
+        + Duration::from_micros(u64::try_from(timeout.tv_usec).ok()?);
+    (left > asked).then_some(timeval {
+        tv_sec: left.as_secs().try_into().ok()?,
+        tv_usec: left.subsec_micros().into(),
+    })
+}
+
+/// Whether a call would connect a socket and send on it in one (tcp(7), MSG_FASTOPEN). Programs try
+/// connect(2) where the system cannot do it.
+fn opens_fast(fd: c_int, flags: c_int) -> bool {
+    flags & libc::MSG_FASTOPEN != 0 && fd >= 0 && connecting::is_tcp(fd)
+}
+
+/// # Safety
+/// As for sendto(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendto(
+    fd: c_int,
+    bytes: *const c_void,
+    count: size_t,
+    flags: c_int,
+    address: *const sockaddr,
+    length: socklen_t,
+) -> ssize_t {
+    if !address.is_null() && opens_fast(fd, flags) {
+        return clib::result(Err(Errno::OPNOTSUPP)) as ssize_t;
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::sendto(fd, bytes, count, flags, address, length) }
+}
+
+/// # Safety
+/// As for sendmsg(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    if opens_fast(fd, flags) {
+        return clib::result(Err(Errno::OPNOTSUPP)) as ssize_t;
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::sendmsg(fd, message, flags) }
+}
+
+/// # Safety
+/// As for syscall(2); arguments that the caller did not pass are not looked at.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    if number == libc::SYS_connect
+        && let (Ok(fd), Ok(length)) = (a.try_into(), c.try_into())
+    {
+        let address = std::ptr::without_provenance::<sockaddr>(0).wrapping_byte_offset(b);
+        // SAFETY: connect(2) has these arguments.
+        return unsafe { connect(fd, address, length) }.into();
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// # Safety
+/// As for getaddrinfo(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getaddrinfo(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const addrinfo,
+    result: *mut *mut addrinfo,
+) -> c_int {
+    guarded(libc::EAI_SYSTEM, || {
+        // SAFETY: the caller's arguments.
+        unsafe { lookups::getaddrinfo(node, service, hints, result) }
+    })
+}
+
+/// # Safety
+/// As for getnameinfo(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getnameinfo(
+    address: *const sockaddr,
+    length: socklen_t,
+    host: *mut c_char,
+    host_length: socklen_t,
+    service: *mut c_char,
+    service_length: socklen_t,
+    flags: c_int,
+) -> c_int {
+    guarded(libc::EAI_SYSTEM, || {
+        // SAFETY: the caller's arguments.
+        unsafe {
+            lookups::getnameinfo(
+                address,
+                length,
+                host,
+                host_length,
+                service,
+                service_length,
+                flags,
+            )
+        }
+    })
+}
+
+/// # Safety
+/// As for gethostbyname(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's string, or ours.
+        let look_up = |name| unsafe { next::gethostbyname(name) };
+        // SAFETY: the caller's string.
+        unsafe { lookups::gethostbyname(name, libc::AF_INET, look_up) }
+    })
+}
+
+/// # Safety
+/// As for gethostbyname2(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
+    guarded(std::ptr::null_mut(), || {
+        // SAFETY: the caller's string, or ours.
+        let look_up = |name| unsafe { next::gethostbyname2(name, family) };
+        // SAFETY: the caller's string.
+        unsafe { lookups::gethostbyname(name, family, look_up) }
+    })
+}
+
+/// # Safety
+/// As for gethostbyname_r(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn gethostbyname_r(
+    name: *const c_char,
+    entry: *mut hostent,
+    buffer: *mut c_char,
+    length: size_t,
+    result: *mut *mut hostent,
+    h_errno: *mut c_int,
+) -> c_int {
+    guarded(libc::EIO, || {
+        // SAFETY: the caller's arguments, but for the name, which may be ours.
+        let look_up =
+            |name| unsafe { next::gethostbyname_r(name, entry, buffer, length, result, h_errno) };
+        // SAFETY: the caller's arguments.
+        unsafe { lookups::gethostbyname_r(name, libc::AF_INET, result, look_up) }
+    })
+}
+
+/// # Safety
+/// As for gethostbyname2_r(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn gethostbyname2_r(
+    name: *const c_char,
+    family: c_int,
+    entry: *mut hostent,
+    buffer: *mut c_char,
+    length: size_t,
+    result: *mut *mut hostent,
+    h_errno: *mut c_int,
+) -> c_int {
+    guarded(libc::EIO, || {
+        // SAFETY: the caller's arguments, but for the name, which may be ours.
+        let look_up = |name| unsafe {
+            next::gethostbyname2_r(name, family, entry, buffer, length, result, h_errno)
+        };
+        // SAFETY: the caller's arguments.
+        unsafe { lookups::gethostbyname_r(name, family, result, look_up) }
+    })
+}
