@@ -21,7 +21,7 @@ Usage: cargo xtask CHORE [option ...]
 
   demo [--once]          build the release programs and watch live metrics through pmproxy
   test                   format, lints, unit, property and acceptance tests, fuzzing, docs
-  bench PROGRAM [...]    compare pmproxy, virtproxyd or pmdaroot with what they replace
+  bench PROGRAM [...]    compare one of the programs with what it replaces
   fuzz [--seconds N]     run every fuzz target for N seconds (default 5)
   dist [--check]         build the Debian packages, and install them in a fresh Debian
 

@@ -387,7 +387,7 @@ unsafe extern "C" fn syscall(
     if number == libc::SYS_connect
         && let (Ok(fd), Ok(length)) = (a.try_into(), c.try_into())
     {
-        let address = std::ptr::without_provenance::<sockaddr>(0).wrapping_byte_offset(b);
+        let address = std::ptr::with_exposed_provenance(usize::try_from(b).unwrap_or_default());
         // SAFETY: connect(2) has these arguments.
         return unsafe { connect(fd, address, length) }.into();
     }

@@ -18,7 +18,8 @@ pub struct Asked<'a> {
     /// Who asks.
     pub user: User<'a>,
     /// Whether an address is one of this host's. It is called once at most, and only when a line
-    /// with `LOCALHOSTNAME` is reached; loopback addresses need no call.
+    /// with `LOCALHOSTNAME` is reached; loopback addresses need no call, nor does the unspecified
+    /// address, with which the system connects to itself.
     pub is_local: &'a dyn Fn(IpAddr) -> bool,
 }
 
@@ -96,7 +97,9 @@ impl<'a> Sought<'a> {
         if let Some(known) = self.this_host.get() {
             return known;
         }
-        let found = |address: IpAddr| address.is_loopback() || (self.is_local)(address);
+        let found = |address: IpAddr| {
+            address.is_loopback() || address.is_unspecified() || (self.is_local)(address)
+        };
         let found = self.address.is_some_and(found);
         self.this_host.set(Some(found));
         found

@@ -64,10 +64,10 @@ impl fmt::Display for Field {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A line of the configuration beyond [`MAX_LINE`].
+    /// A line of the configuration beyond what is allowed.
     #[error("{0} characters, but a line has at most {MAX_LINE}")]
     LongLine(usize),
-    /// A line of a file of user names beyond [`MAX_USER_LINE`].
+    /// A line of a file of user names beyond what is allowed.
     #[error("{0} characters, but a line of user names has at most {MAX_USER_LINE}")]
     LongUserLine(usize),
     /// Bytes that are no text.

@@ -32,6 +32,8 @@ mod load;
 mod parse;
 mod ports;
 mod servers;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::io;

@@ -7,7 +7,7 @@ use crate::destination::{Address, Destination};
 use crate::error::{Field, RouteError};
 use crate::line::{MAX_LINE, Words, lines};
 use crate::ports::{Operator, Ports, parse_port};
-use crate::servers::{Server, parse_list};
+use crate::servers::parse_list;
 use crate::users::{Files, Users, UsersError};
 use crate::{Command, Lookup, Problem, Route, Routes, Untrusted, Way};
 
@@ -77,7 +77,8 @@ impl Reader<'_> {
         if words.is_empty() {
             return Ok(None);
         }
-        let (way, users) = self.action_and_lists(&mut words)?;
+        let mut way = action(&mut words)?;
+        let users = self.lists(&mut words, &mut way)?;
         let destination = destination(&mut words)?;
         let ports = self.ports(&mut words)?;
         let command = words.command().within(Field::Command)?;
@@ -98,27 +99,8 @@ impl Reader<'_> {
         }))
     }
 
-    fn action_and_lists(&mut self, words: &mut Words<'_>) -> Result<(Way, Option<Users>), Fault> {
-        let action = words.next().within(Field::Action)?;
-        let action = action.ok_or(Problem::Missing).within(Field::Action)?;
-        let (servers, users) = self.lists(words)?;
-        let way = match action.to_ascii_lowercase().as_str() {
-            "sockd" => Way::Sockd(servers.unwrap_or_default()),
-            "direct" | "deny" if servers.is_some() => {
-                return Err(Problem::ServersWithoutSockd).within(Field::Serverlist);
-            }
-            "direct" => Way::Direct,
-            "deny" => Way::Deny,
-            _ => return Err(Problem::Action(action.to_owned())).within(Field::Action),
-        };
-        Ok((way, users))
-    }
-
-    /// `@=serverlist` and `*=userlist`, in either order.
-    fn lists(
-        &mut self,
-        words: &mut Words<'_>,
-    ) -> Result<(Option<Vec<Server>>, Option<Users>), Fault> {
+    /// `@=serverlist` and `*=userlist`, in either order. The servers become those of the way.
+    fn lists(&mut self, words: &mut Words<'_>, way: &mut Way) -> Result<Option<Users>, Fault> {
         let (mut servers, mut users) = (None, None);
         loop {
             let word = words.peek().within(Field::Address)?.unwrap_or_default();
@@ -132,9 +114,19 @@ impl Reader<'_> {
                 })?;
                 once(&mut users, list).within(Field::Userlist)?;
             } else {
-                return Ok((servers, users));
+                break;
             }
             words.next().within(Field::Address)?;
+        }
+        match (way, servers) {
+            (_, None) => Ok(users),
+            (Way::Sockd(place), Some(servers)) => {
+                *place = servers;
+                Ok(users)
+            }
+            (Way::Deny | Way::Direct, Some(_)) => {
+                Err(Problem::ServersWithoutSockd).within(Field::Serverlist)
+            }
         }
     }
 
@@ -150,6 +142,18 @@ impl Reader<'_> {
         let port = port.ok_or(Problem::Missing).within(Field::Port)?;
         let port = parse_port(port, self.lookup).within(Field::Port)?;
         Ok(operator.ports(port))
+    }
+}
+
+/// The first word; the servers of `sockd` come behind it.
+fn action(words: &mut Words<'_>) -> Result<Way, Fault> {
+    let word = words.next().within(Field::Action)?;
+    let word = word.ok_or(Problem::Missing).within(Field::Action)?;
+    match word.to_ascii_lowercase().as_str() {
+        "deny" => Ok(Way::Deny),
+        "direct" => Ok(Way::Direct),
+        "sockd" => Ok(Way::Sockd(Vec::new())),
+        _ => Err(Problem::Action(word.to_owned())).within(Field::Action),
     }
 }
 

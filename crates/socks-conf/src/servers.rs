@@ -100,35 +100,31 @@ fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), Se
 }
 
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerError> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => {
-            let address = host.parse::<Ipv6Addr>();
-            let port = if rest.is_empty() {
-                Some(None)
-            } else {
-                rest.strip_prefix(':').map(Some)
-            };
-            let (Ok(address), Some(port)) = (address, port) else {
-                return Err(ServerError::Host(text.to_owned()));
-            };
-            (address.to_string(), port)
-        }
-        None if text.matches(':').count() > 1 => {
-            return Err(ServerError::Brackets(text.to_owned()));
-        }
-        None => {
-            let (host, port) = match text.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            };
-            let name = host.strip_suffix('.').unwrap_or(host);
-            if !is_name(name) && host.parse::<IpAddr>().is_err() {
-                return Err(ServerError::Host(host.to_owned()));
-            }
-            (host.to_owned(), port)
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        bracketed(rest).ok_or_else(|| ServerError::Host(text.to_owned()))?
+    } else if text.matches(':').count() > 1 {
+        return Err(ServerError::Brackets(text.to_owned()));
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
         }
     };
-    Ok((host, port.map(parse_port).transpose()?))
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if !is_name(name) && host.parse::<IpAddr>().is_err() {
+        return Err(ServerError::Host(host.to_owned()));
+    }
+    Ok((host.to_owned(), port.map(parse_port).transpose()?))
+}
+
+/// An IPv6 address and maybe a port, behind the bracket that opens.
+fn bracketed(text: &str) -> Option<(&str, Option<&str>)> {
+    let (host, rest) = text.split_once(']')?;
+    host.parse::<Ipv6Addr>().ok()?;
+    if rest.is_empty() {
+        return Some((host, None));
+    }
+    Some((host, Some(rest.strip_prefix(':')?)))
 }
 
 fn parse_port(text: &str) -> Result<u16, ServerError> {

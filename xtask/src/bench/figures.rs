@@ -15,6 +15,8 @@ pub(super) enum Figure {
     P50,
     /// 99th percentile of the latency, in microseconds.
     P99,
+    /// Latency of the first one that a program makes, in microseconds.
+    First,
     /// User and system time of the proxy for one round trip, in microseconds.
     Cpu,
     /// What a stream carries in a second, in bytes.
@@ -34,10 +36,11 @@ pub(super) enum Figure {
 }
 
 impl Figure {
-    const ALL: [Figure; 11] = [
+    const ALL: [Figure; 12] = [
         Figure::Rate,
         Figure::P50,
         Figure::P99,
+        Figure::First,
         Figure::Cpu,
         Figure::Throughput,
         Figure::StreamCpu,
@@ -58,6 +61,7 @@ impl Figure {
             Figure::Rate => "rate",
             Figure::P50 => "p50",
             Figure::P99 => "p99",
+            Figure::First => "first",
             Figure::Cpu => "cpu",
             Figure::Throughput => "throughput",
             Figure::StreamCpu => "stream-cpu",
@@ -75,6 +79,7 @@ impl Figure {
             Figure::Rate => "round trips/s",
             Figure::P50 => "p50 µs",
             Figure::P99 => "p99 µs",
+            Figure::First => "first µs",
             Figure::Cpu => "CPU µs",
             Figure::Throughput => "MB/s",
             Figure::StreamCpu => "CPU µs per MiB",
@@ -95,7 +100,11 @@ impl Figure {
     pub(super) fn show(self, value: f64) -> String {
         match self {
             Figure::Rate | Figure::Served => grouped(value, 0),
-            Figure::P50 | Figure::P99 | Figure::Cpu | Figure::StreamCpu => grouped(value, 1),
+            Figure::P50
+            | Figure::P99
+            | Figure::First
+            | Figure::Cpu
+            | Figure::StreamCpu => grouped(value, 1),
             Figure::Throughput => grouped(value / 1e6, 0),
             Figure::IdleMemory | Figure::BusyMemory => grouped(value / 1e3, 2),
             Figure::StalledMemory | Figure::Resident => grouped(value / 1e6, 1),

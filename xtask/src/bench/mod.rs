@@ -12,6 +12,7 @@ mod memory;
 mod options;
 mod pmdaroot;
 mod pmproxy;
+mod pmsocks;
 mod proc_fs;
 mod process;
 mod proxy;
@@ -45,6 +46,7 @@ Usage: cargo xtask bench PROGRAM [option ...]
   pmproxy       round trips and memory beside PCP's own pmproxy and haproxy
   virtproxyd    calls, streams and memory beside libvirt's own virtproxyd
   pmdaroot      look-ups and memory beside PCP's own pmdaroot
+  pmsocks       pminfo through a firewall beside tsocks and proxychains4
 
 cargo xtask bench PROGRAM --help says more.";
 
@@ -53,6 +55,7 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
         Some(Value(what)) if what == "pmproxy" => pmproxy::run(args),
         Some(Value(what)) if what == "virtproxyd" => virtproxyd::run(args),
         Some(Value(what)) if what == "pmdaroot" => pmdaroot::run(args),
+        Some(Value(what)) if what == "pmsocks" => pmsocks::run(args),
         Some(Short('h') | Long("help")) => show_usage(USAGE),
         Some(other) => Err(options::unexpected(other)),
         None => bail!("what is to be measured?\n\n{USAGE}"),

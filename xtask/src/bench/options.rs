@@ -92,6 +92,7 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 mod tests {
     use super::super::pmdaroot::Pmdaroot;
     use super::super::pmproxy::{Contender as Who, LOADS, Pmproxy};
+    use super::super::pmsocks::Pmsocks;
     use super::super::virtproxyd::Virtproxyd;
     use super::*;
 
@@ -147,6 +148,7 @@ mod tests {
         assert!(names_all::<Pmproxy>());
         assert!(names_all::<Virtproxyd>());
         assert!(names_all::<Pmdaroot>());
+        assert!(names_all::<Pmsocks>());
     }
 
     #[test]

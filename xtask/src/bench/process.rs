@@ -150,7 +150,7 @@ fn read(pipe: Option<impl Read>) -> Result<String> {
 }
 
 /// This program again, with one of the hidden words of the bench of `program`.
-fn own_subcommand(program: &str, word: &str) -> Result<Command> {
+pub(super) fn own_subcommand(program: &str, word: &str) -> Result<Command> {
     let this = std::env::current_exe().context("cannot find the running program")?;
     let mut command = Command::new(this);
     command.args(["bench", program, word]);

@@ -50,6 +50,27 @@ impl<C: Contender> Results<C> {
         median(self.values(load, contender, figure).flatten())
     }
 
+    /// How many times the figures of `others` together that of `contender` is, within each round, then
+    /// the median.
+    pub(super) fn ratio_to_sum<W>(
+        &self,
+        load: &Load<W>,
+        contender: C,
+        others: &[C],
+        figure: Figure,
+    ) -> Option<f64> {
+        let rounds = self.0.get(&(load.name, contender)).map_or(0, Vec::len);
+        let in_round = |round, contender| self.values(load, contender, figure).nth(round).flatten();
+        median((0..rounds).filter_map(|round| {
+            let mut sum = 0.0;
+            for &other in others {
+                sum += in_round(round, other)?;
+            }
+            let value = in_round(round, contender)?;
+            (sum > 0.0).then_some(value / sum)
+        }))
+    }
+
     /// How many times the figure of `other` that of `contender` is: the ratio within each round,
     /// where both had the same noise around them, then the median.
     pub(super) fn ratio<W>(
@@ -104,6 +125,23 @@ mod tests {
         let results = results(&[Some(2.0), None, Some(9.0)], &[Some(1.0), Some(1.0), None]);
         let ratio = results.ratio(&LOADS[0], Contender::Ours, Contender::C, Figure::Rate);
         assert_eq!(ratio, Some(2.0));
+    }
+
+    #[test]
+    fn a_ratio_to_a_sum_needs_all_of_it_in_the_round() {
+        let mut results = results(
+            &[Some(2.0), Some(30.0), Some(8.0)],
+            &[Some(1.0), Some(20.0), None],
+        );
+        for rate in [3.0, 40.0, 1.0] {
+            let sample = Sample::default().with(Figure::Rate, rate);
+            results.push(LOADS[0], Contender::Direct, Some(sample));
+        }
+        let sum = [Contender::Direct, Contender::C];
+        let ratio = results.ratio_to_sum(&LOADS[0], Contender::Ours, &sum, Figure::Rate);
+        assert_eq!(ratio, Some(0.5));
+        let nothing = results.ratio_to_sum(&LOADS[1], Contender::Ours, &sum, Figure::Rate);
+        assert_eq!(nothing, None);
     }
 
     #[test]

@@ -1,0 +1,53 @@
+//! The dialogue with a SOCKS server as it is at its best: blocking calls, and nothing else.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use socks_proto::{Client, Progress, Target, Version};
+
+/// Bounds each wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More than an answer of a server, or the first word of a pmcd.
+const SCRATCH: usize = 512;
+
+/// Connects to `target` through `server`, and tells how long that took.
+pub(super) fn connect(server: SocketAddr, target: SocketAddr) -> Result<Duration> {
+    let mut client = Client::new(Version::V5, &Target::Address(target), "", None)?;
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(server).context("cannot connect to the SOCKS server")?;
+    talk(&mut client, &mut stream)?;
+    let took = start.elapsed();
+    end(stream)?;
+    Ok(took)
+}
+
+fn talk(client: &mut Client, stream: &mut TcpStream) -> Result<()> {
+    let mut scratch = [0; SCRATCH];
+    loop {
+        stream.write_all(client.outgoing())?;
+        client.sent(client.outgoing().len());
+        let wanted = client.wanted().min(SCRATCH);
+        match stream.read(&mut scratch[..wanted])? {
+            0 => bail!("the SOCKS server closed the connection"),
+            got => {
+                if let Progress::Connected(_) = client.received(&scratch[..got])? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Closes the connection once pmcd has said something: then nobody is busy with it when the next
+/// one begins.
+fn end(mut stream: TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let got = stream.read(&mut [0; SCRATCH]).context("pmcd is silent")?;
+    if got == 0 {
+        bail!("the connection leads nowhere");
+    }
+    Ok(())
+}

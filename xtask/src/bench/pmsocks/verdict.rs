@@ -1,0 +1,57 @@
+//! What is required of our pmsocks, and whether a run of the bench saw it.
+
+use super::super::figures::Figure;
+use super::super::results::Results;
+use super::super::verdict::{Bound, line};
+use super::contender::Contender;
+use super::load::{LOADS, Load, Work};
+
+/// What 1000 lines of routes may cost a connect, in microseconds.
+const COST: f64 = 50.0;
+
+/// A line for each requirement that was measured.
+pub(super) fn lines(results: &Results<Contender>, loads: &[Load]) -> String {
+    let of_load = |load: &Load| match (load.work, load.name) {
+        (Work::Pminfo { lines: 1, .. }, _) => [beside_dialogue(results, load), beside_tsocks(results, load)],
+        (_, "connect-1000") => [connect_cost(results, load), None],
+        (_, "decide") => [decision(results, load), None],
+        _ => [None, None],
+    };
+    loads.iter().flat_map(of_load).flatten().collect()
+}
+
+fn beside_dialogue(results: &Results<Contender>, load: &Load) -> Option<String> {
+    let parts = [Contender::Direct, Contender::Dialogue];
+    let ratio = results.ratio_to_sum(load, Contender::Ours, &parts, Figure::P50)?;
+    let what = format!("{}, ours / (direct + bare dialogue) <= 1.1", load.title);
+    Some(line(&what, Bound::AtMost(1.1), ratio, &format!("{ratio:.3}")))
+}
+
+fn beside_tsocks(results: &Results<Contender>, load: &Load) -> Option<String> {
+    let ratio = results.ratio(load, Contender::Ours, Contender::Tsocks, Figure::P50)?;
+    let what = format!("{}, ours / tsocks <= 1", load.title);
+    Some(line(&what, Bound::AtMost(1.0), ratio, &format!("{ratio:.3}")))
+}
+
+/// What connections take longer than with one line, whose load must have been measured too.
+fn connect_cost(results: &Results<Contender>, load: &Load) -> Option<String> {
+    let one_line = LOADS.iter().find(|load| load.name == "connect-1")?;
+    let micros = |load| results.median(load, Contender::Ours, Figure::P50);
+    let cost = micros(load)? - micros(one_line)?;
+    Some(line(
+        "1000 lines of routes, cost of a connect < 50 µs",
+        Bound::Below(COST),
+        cost,
+        &format!("{cost:.1} µs"),
+    ))
+}
+
+fn decision(results: &Results<Contender>, load: &Load) -> Option<String> {
+    let micros = results.median(load, Contender::Ours, Figure::P50)?;
+    Some(line(
+        "1000 lines of routes, a decision < 50 µs",
+        Bound::Below(COST),
+        micros,
+        &format!("{micros:.1} µs"),
+    ))
+}
