@@ -6,7 +6,7 @@
 //!   [`Virtproxyd`] is ours.
 //! - [`PmdaRoot`] is a pmdaroot, Debian's or ours, that a real pmcd runs, with Docker containers that
 //!   tests make up; [`UtsBox`] is a process with a host name of its own. [`RootProgram`] is a program
-//!   in C that calls it.
+//!   in C that calls it; a [`NetProgram`] is one that connects in all the ways that there are.
 //! - [`Client`] runs a real client with a deadline; [`virsh`], [`virt_admin`] and
 //!   [`python_libvirt`] make those of libvirt.
 //! - [`Wire`] is one end of a TCP connection, for a test that speaks bytes by itself, and [`Stub`]
@@ -43,6 +43,7 @@ mod client;
 mod daemon;
 mod eventually;
 mod firewall;
+mod net_program;
 mod network;
 pub mod packages;
 mod pmcd;
@@ -66,6 +67,7 @@ pub use firewall::{
     Conduct, Danted, DantedBuilder, Firewall, Held, Host, Microsocks, NameServer, SocksAsked,
     SocksStub, Who,
 };
+pub use net_program::{Linkage, NetProgram};
 pub use network::own_network;
 pub use pmcd::{Pmcd, PmcdBuilder};
 pub use pmdaroot::{DEBIAN_PMDAROOT, PmdaRoot, UtsBox};

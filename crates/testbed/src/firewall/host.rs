@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
@@ -31,6 +32,9 @@ ip link set lo up
 echo ready
 exec sleep 86400
 "#;
+
+/// How long a look at a server may take that is perhaps not there yet.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Who runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +174,7 @@ impl Host {
 
     /// Whether somebody takes connections there, seen from this host.
     pub(super) fn reaches(&self, address: SocketAddr) -> bool {
-        self.enter(|| std::net::TcpStream::connect(address).is_ok())
+        self.enter(|| TcpStream::connect_timeout(&address, GLANCE).is_ok())
             .unwrap_or(false)
     }
 

@@ -292,7 +292,9 @@ impl Visit<'_> {
             .find_map(|line| line.strip_suffix(host)?.strip_suffix(' '));
         let address = line.unwrap_or(host.trim_matches(['[', ']']));
         let address = SocketAddr::new(address.parse()?, port.parse()?);
-        let stream = self.host.enter(|| TcpStream::connect(address))??;
+        let stream = self
+            .host
+            .enter(|| TcpStream::connect_timeout(&address, PATIENCE))??;
         Ok(Some(stream))
     }
 

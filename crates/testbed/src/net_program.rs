@@ -1,0 +1,139 @@
+//! A program in C that connects in all the ways that programs connect, and tells what it sees.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::client::Client;
+use crate::packages;
+use crate::scratch::Scratch;
+
+const SOURCE: &str = include_str!("net_calls.c");
+
+/// How the program gets at the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linkage {
+    /// Through the shared libc.
+    Dynamic,
+    /// Through a libc that is part of it, so that nothing can be loaded before that.
+    Static,
+    /// By itself, though it has the shared libc as well.
+    Raw,
+}
+
+/// The program, in a folder that every user may enter. What it does is told by its source; its
+/// arguments are a command, an address and a port.
+#[derive(Debug)]
+pub struct NetProgram {
+    scratch: Scratch,
+}
+
+impl NetProgram {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// When a Debian package is missing.
+    pub fn make(linkage: Linkage) -> Result<NetProgram> {
+        packages::require("gcc")?;
+        packages::require("libc6-dev")?;
+        let scratch = Scratch::new()?;
+        scratch.share()?;
+        let flags: &[&str] = match linkage {
+            Linkage::Dynamic => &[],
+            Linkage::Static => &["-static", "-DSTATIC"],
+            Linkage::Raw => &["-DRAW"],
+        };
+        Client::new("gcc")
+            .args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread"])
+            .args(flags)
+            .args(["-o".into(), scratch.join("net_calls")])
+            .args([scratch.write("net_calls.c", SOURCE)?])
+            .run()?
+            .succeeded()?;
+        Ok(NetProgram { scratch })
+    }
+
+    /// Where it is, as long as this is there.
+    pub fn path(&self) -> PathBuf {
+        self.scratch.join("net_calls")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::{Firewall, Host, PATIENCE, Stub, Who};
+
+    /// A server that sends back what it receives.
+    fn echo(host: &Host, address: &str) -> Stub {
+        let script = |wire: crate::Wire, _: &crate::Stop| {
+            let mut stream: &TcpStream = wire.stream();
+            std::io::copy(&mut &*stream, &mut stream)?;
+            Ok(())
+        };
+        host.stub(address, 7, script).unwrap()
+    }
+
+    /// What it prints when nothing is between it and the server.
+    fn direct(linkage: Linkage, commands: &[(&str, &str)]) -> Vec<String> {
+        let wall = Firewall::new().unwrap();
+        let _servers = [Firewall::OUTSIDE, Firewall::OUTSIDE6].map(|it| echo(wall.outside(), it));
+        let program = NetProgram::make(linkage).unwrap();
+        let run = |(command, more): &(&str, &str)| {
+            let address = if more.is_empty() {
+                Firewall::OUTSIDE6
+            } else {
+                Firewall::OUTSIDE
+            };
+            let client = wall.gate().client_as(Who::Nobody, program.path());
+            let client = client.args([command, address, "7", more]).within(PATIENCE);
+            client.run().unwrap().succeeded().unwrap()
+        };
+        commands.iter().map(run).collect()
+    }
+
+    const COMMANDS: [(&str, &str, &str); 8] = [
+        ("connect", "", "connected\npeer: the target\necho\n"),
+        ("threads", "50", "50 of 50\n"),
+        ("loop", "100", "100 of 100\n"),
+        (
+            "fork",
+            "",
+            "connect: connected\nchild: good\npeer: the target\necho\n",
+        ),
+        ("exec", "", "connect: connected\necho\n"),
+        ("storm", "5", "5 of 5\n"),
+        ("bound", "10.2.0.1", "connect: connected\necho\n"),
+        (
+            "nonblock",
+            "epoll before",
+            "connect: EINPROGRESS\nbefore: out\nerror before: none\npeer before: the target\n\
+             connect again: connected\nsettings: nonblock cloexec nodelay keepalive same-socket\n\
+             pending\n",
+        ),
+    ];
+
+    fn sees_the_same(linkage: Linkage) {
+        let commands: Vec<_> = COMMANDS.map(|(command, more, _)| (command, more)).to_vec();
+        for (shown, (command, _, wanted)) in direct(linkage, &commands).iter().zip(COMMANDS) {
+            assert!(shown.starts_with(wanted), "{linkage:?} {command}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_dynamic_program_tells_what_it_sees() {
+        sees_the_same(Linkage::Dynamic);
+    }
+
+    #[test]
+    fn a_static_program_tells_what_it_sees() {
+        sees_the_same(Linkage::Static);
+    }
+
+    #[test]
+    fn a_program_that_calls_the_kernel_tells_what_it_sees() {
+        sees_the_same(Linkage::Raw);
+    }
+}
