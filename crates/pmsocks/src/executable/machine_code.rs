@@ -1,0 +1,138 @@
+//! Looks for the instruction that makes a system call. On machines whose instructions differ in length
+//! the bytes of it may also be part of others, so code is decoded from the start of the function on.
+
+/// A piece of machine code.
+pub(super) struct Code<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where it will be, relative to the program.
+    pub(super) address: u64,
+    /// Addresses where functions start, in order. May be incomplete, or empty.
+    pub(super) starts: &'a [u64],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Code<'_> {
+    /// Whether one of the instructions is `syscall`.
+    pub(super) fn makes_system_calls(&self) -> bool {
+        use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+
+        const SYSCALL: &[u8] = &[0x0f, 0x05];
+        let mut decoder = Decoder::with_ip(64, self.bytes, self.address, DecoderOptions::NONE);
+        let mut instruction = Instruction::default();
+        for found in memchr::memmem::find_iter(self.bytes, SYSCALL) {
+            let start = self.function_around(found);
+            // Going on from the candidate before is as good as from the function's start, and a piece
+            // without known functions is decoded once instead of once for each candidate.
+            if start > decoder.position() {
+                // It can't fail: the start is inside the code.
+                let _ = decoder.set_position(start);
+            }
+            while decoder.position() < found {
+                decoder.decode_out(&mut instruction);
+            }
+            if decoder.position() == found {
+                decoder.decode_out(&mut instruction);
+                if instruction.mnemonic() == Mnemonic::Syscall {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Where decoding has to begin to come to `position`.
+    fn function_around(&self, position: usize) -> usize {
+        let address = self.address + position as u64;
+        let before = self.starts.partition_point(|start| *start <= address);
+        let start = before
+            .checked_sub(1)
+            .map_or(self.address, |last| self.starts[last]);
+        usize::try_from(start.saturating_sub(self.address)).unwrap_or(0)
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+impl Code<'_> {
+    /// Whether one of the instructions is `svc #0`.
+    pub(super) fn makes_system_calls(&self) -> bool {
+        const SVC: [u8; 4] = 0xd400_0001_u32.to_le_bytes();
+        self.bytes.chunks_exact(4).any(|word| word == SVC)
+    }
+}
+
+/// The starts of functions out of `.eh_frame_hdr`, the index by which exceptions find their way. It
+/// survives stripping. Only the one format that linkers write is read; an empty list is the answer to
+/// every other. Format: Linux Standard Base, "The .eh_frame_hdr section".
+pub(super) fn function_starts(index: &[u8], address: u64) -> Vec<u64> {
+    /// Version 1; a signed 32-bit pointer relative to itself; an unsigned 32-bit count; a table of
+    /// signed 32-bit values relative to the index.
+    const USUAL: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
+    const HEAD: usize = 12;
+    const ENTRY: usize = 8;
+    if !index.starts_with(&USUAL) || index.len() < HEAD {
+        return Vec::new();
+    }
+    let entries = index[HEAD..].chunks_exact(ENTRY);
+    let mut starts: Vec<u64> = entries
+        .map(|entry| {
+            let relative = i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]);
+            address.wrapping_add_signed(relative.into())
+        })
+        .collect();
+    starts.sort_unstable();
+    starts
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    fn makes_system_calls(bytes: &[u8], starts: &[u64]) -> bool {
+        let code = Code {
+            bytes,
+            address: 0x1000,
+            starts,
+        };
+        code.makes_system_calls()
+    }
+
+    #[test]
+    fn the_instruction_is_found() {
+        // mov eax, 42; syscall; ret
+        assert!(makes_system_calls(
+            &[0xb8, 42, 0, 0, 0, 0x0f, 0x05, 0xc3],
+            &[]
+        ));
+        assert!(!makes_system_calls(&[0xb8, 42, 0, 0, 0, 0xc3], &[]));
+        assert!(!makes_system_calls(&[], &[]));
+    }
+
+    #[test]
+    fn the_same_bytes_inside_another_instruction_do_not_count() {
+        // mov eax, 0x050f; ret
+        assert!(!makes_system_calls(&[0xb8, 0x0f, 0x05, 0, 0, 0xc3], &[]));
+        // Twice, and then the real one.
+        let bytes = [0xb8, 0x0f, 0x05, 0, 0, 0xb8, 0x0f, 0x05, 0, 0, 0x0f, 0x05];
+        assert!(makes_system_calls(&bytes, &[]));
+    }
+
+    #[test]
+    fn data_before_a_function_does_not_hide_its_instructions() {
+        // The first byte would swallow the instruction, were it decoded as code.
+        let bytes = [0xb8, 0x0f, 0x05, 0xc3, 0, 0];
+        assert!(!makes_system_calls(&bytes, &[]));
+        assert!(makes_system_calls(&bytes, &[0x1001]));
+    }
+
+    #[test]
+    fn the_index_of_functions_is_read() {
+        let mut index = vec![1, 0x1b, 0x03, 0x3b, 0, 0, 0, 0, 2, 0, 0, 0];
+        for relative in [16_i32, -16] {
+            index.extend_from_slice(&relative.to_ne_bytes());
+            index.extend_from_slice(&[0; 4]);
+        }
+        assert_eq!(function_starts(&index, 0x2000), [0x1ff0, 0x2010]);
+        assert_eq!(function_starts(&index[..8], 0x2000), [0; 0]);
+        assert_eq!(function_starts(b"\x01\xff\x03\x3b________", 0x2000), [0; 0]);
+    }
+}

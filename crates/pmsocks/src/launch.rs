@@ -1,0 +1,213 @@
+//! Executes the program: finds it, decides how its connections are taken over, and sets that up.
+
+use std::convert::Infallible;
+use std::env;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::execve;
+use rustix::io::Errno;
+use socks_dial::{HANDED_ON, HandedOn, report};
+
+use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls, SHELL};
+use crate::options::Mode;
+use crate::preload::{self, PreloadError};
+use crate::program::{self, ProgramError};
+use crate::rights;
+use crate::routes::{Configuration, ConfigurationError};
+
+/// Why a program was not executed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Executable(#[from] ExecutableError),
+    #[error(transparent)]
+    Preload(#[from] PreloadError),
+    #[error("cannot find out what rights {} gives: {error}", path.display())]
+    Rights { path: PathBuf, error: io::Error },
+    #[error(
+        "{} is {how}: it cannot be run through a SOCKS server, because a program that gets rights \
+         takes no library from its user (run it as the user whose rights it gets)",
+        path.display()
+    )]
+    Privileged { path: PathBuf, how: &'static str },
+    #[error("supervising is not there yet")]
+    Unsupervised,
+    #[error("--mode preload: {} {why}, so that no library can be loaded into it (leave --mode away)",
+        path.display())]
+    NoLibrary { path: PathBuf, why: NoLibrary },
+}
+
+impl LaunchError {
+    /// As a shell's where the program is to blame.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            LaunchError::Program(error) => error.exit_status(),
+            _ => crate::FAILURE,
+        }
+    }
+}
+
+/// What takes connections over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Way {
+    Preload,
+    Supervise,
+}
+
+/// A program that is about to be executed.
+pub(crate) struct Program {
+    path: PathBuf,
+    /// With its name in front, as the user wrote it.
+    arguments: Vec<OsString>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+}
+
+/// Executes the program. It comes back with the exit status of a supervised one, or if it fails.
+pub(crate) fn run(mode: Mode, name: &OsStr, arguments: &[OsString]) -> Result<u8, LaunchError> {
+    let configuration = Configuration::load()?;
+    let path = program::find(name)?;
+    let executable = look_at(mode, &path)?;
+    refuse_privileged(&executable.path)?;
+    let way = choose(mode, &executable)?;
+    if configuration.settings.debug {
+        report(&format_args!(
+            "{}: {} {}",
+            match way {
+                Way::Preload => "preloading",
+                Way::Supervise => "supervising",
+            },
+            executable.path.display(),
+            executable.kind
+        ));
+    }
+    let mut program = Program {
+        path,
+        arguments: [name.to_owned()]
+            .into_iter()
+            .chain(arguments.iter().cloned())
+            .collect(),
+        environment: env::vars_os().collect(),
+    };
+    hand_on(&mut program.environment, &configuration.settings.handed_on);
+    match way {
+        Way::Preload => {
+            preload::add(&mut program.environment, &preload::library()?);
+            Err(program.execute().unwrap_err().into())
+        }
+        Way::Supervise => {
+            preload::remove(&mut program.environment);
+            Err(LaunchError::Unsupervised)
+        }
+    }
+}
+
+/// Looks at the program. An interpreter that is not there is the program's trouble, as in a shell.
+fn look_at(mode: Mode, path: &Path) -> Result<Executable, LaunchError> {
+    let (file, error) = match Executable::look_at(path) {
+        Err(ExecutableError::Unreadable { path, error }) => (path, error),
+        other => return Ok(other?),
+    };
+    if error.kind() == io::ErrorKind::NotFound && file != path {
+        let text = format!("its interpreter {} is not there", file.display());
+        let error = io::Error::new(error.kind(), text);
+        let path = path.to_owned();
+        return Err(ProgramError::NotExecutable { path, error }.into());
+    }
+    if mode == Mode::Preload {
+        // The user knows.
+        return Ok(Executable {
+            path: file,
+            kind: Kind::RawCalls(RawCalls::Unknown),
+        });
+    }
+    Err(ExecutableError::Unreadable { path: file, error }.into())
+}
+
+fn refuse_privileged(path: &Path) -> Result<(), LaunchError> {
+    let gained = rights::gained_by(path).map_err(|error| LaunchError::Rights {
+        path: path.to_owned(),
+        error,
+    })?;
+    match gained {
+        Some(how) => Err(LaunchError::Privileged {
+            path: path.to_owned(),
+            how,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
+    match (mode, &executable.kind) {
+        (Mode::Preload, Kind::NoLibrary(why)) => Err(LaunchError::NoLibrary {
+            path: executable.path.clone(),
+            why: why.clone(),
+        }),
+        (Mode::Preload, _) | (Mode::Auto, Kind::Dynamic) => Ok(Way::Preload),
+        (Mode::Supervise, _) | (Mode::Auto, _) => Ok(Way::Supervise),
+    }
+}
+
+/// Tells the program what the name server of `SOCKS_NS` said.
+fn hand_on(environment: &mut Vec<(OsString, OsString)>, servers: &HandedOn) {
+    if *servers != HandedOn::default() {
+        environment.retain(|(name, _)| name != HANDED_ON);
+        environment.push((HANDED_ON.into(), servers.to_string().into()));
+    }
+}
+
+impl Program {
+    /// Replaces this process with the program. It comes back only if it fails.
+    pub(crate) fn execute(&self) -> Result<Infallible, ProgramError> {
+        let environment: Vec<CString> = self
+            .environment
+            .iter()
+            .filter_map(|(name, value)| {
+                let mut entry = name.clone();
+                entry.push("=");
+                entry.push(value);
+                c_string(entry)
+            })
+            .collect();
+        let arguments: Vec<CString> = self
+            .arguments
+            .iter()
+            .cloned()
+            .filter_map(c_string)
+            .collect();
+        let failure = execute(&self.path, &arguments, &environment);
+        if failure != Errno::NOEXEC {
+            return Err(ProgramError::from_exec(&self.path, failure));
+        }
+        // A text without `#!` is a script of the shell's.
+        let shell = Path::new(SHELL);
+        let own = [SHELL.into(), self.path.clone().into_os_string()];
+        let arguments: Vec<CString> = own
+            .into_iter()
+            .filter_map(c_string)
+            .chain(arguments.into_iter().skip(1))
+            .collect();
+        let failure = execute(shell, &arguments, &environment);
+        Err(ProgramError::from_exec(shell, failure))
+    }
+}
+
+fn execute(path: &Path, arguments: &[CString], environment: &[CString]) -> Errno {
+    let Some(path) = c_string(path.as_os_str().to_owned()) else {
+        return Errno::INVAL;
+    };
+    let Err(error) = execve(&path, arguments, environment);
+    Errno::from_raw_os_error(error as i32)
+}
+
+/// What came from the system as an argument or a variable has no NUL in it.
+fn c_string(text: OsString) -> Option<CString> {
+    CString::new(text.into_vec()).ok()
+}

@@ -1,0 +1,81 @@
+//! Programs that get rights by being executed: setuid, setgid, file capabilities. The loader gives such
+//! a program no library of ours, and a supervised one would not get its rights.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::{fs, io};
+
+use rustix::fs::StatVfsMountFlags;
+use rustix::process::{getgid, getuid};
+
+const SETUID: u32 = 0o4000;
+const SETGID: u32 = 0o2000;
+/// Without it the setgid bit means something else (mandatory locking).
+const GROUP_MAY_EXECUTE: u32 = 0o010;
+
+/// The two bits of a `security.capability` attribute's head that are not rights.
+const CAPABILITY_HEAD: usize = 4;
+
+/// What this user would gain by executing the file, in words, or `None` if nothing.
+pub(crate) fn gained_by(path: &Path) -> io::Result<Option<&'static str>> {
+    let facts = fs::metadata(path)?;
+    let mount = rustix::fs::statvfs(path)?;
+    if mount.f_flag.contains(StatVfsMountFlags::NOSUID) {
+        return Ok(None);
+    }
+    let setgid = SETGID | GROUP_MAY_EXECUTE;
+    Ok(
+        if facts.mode() & SETUID != 0 && facts.uid() != getuid().as_raw() {
+            Some("setuid")
+        } else if facts.mode() & setgid == setgid && facts.gid() != getgid().as_raw() {
+            Some("setgid")
+        } else if !getuid().is_root() && has_capabilities(path) {
+            Some("given capabilities")
+        } else {
+            None
+        },
+    )
+}
+
+/// Whether the file has capabilities. An attribute that grants none does not count.
+fn has_capabilities(path: &Path) -> bool {
+    let mut value = [0_u8; 64];
+    match rustix::fs::getxattr(path, "security.capability", &mut value[..]) {
+        Ok(length) => value[..length]
+            .iter()
+            .skip(CAPABILITY_HEAD)
+            .any(|byte| *byte != 0),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_file_gives_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(gained_by(file.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_setuid_file_of_the_own_user_gives_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o6755)).unwrap();
+        assert_eq!(gained_by(file.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_setuid_file_of_another_user_gives_rights() {
+        if !getuid().is_root() {
+            return;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::chown(file.path(), Some(65534), None).unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o4755)).unwrap();
+        assert_eq!(gained_by(file.path()).unwrap(), Some("setuid"));
+    }
+}
