@@ -48,7 +48,6 @@ pub(crate) struct Attempt {
     phase: Phase,
     heard: bool,
     client: Client,
-    login: String,
     credentials: Option<Pair>,
     /// When the turn of this server is over.
     pub(crate) until: Instant,
@@ -72,11 +71,6 @@ impl Attempt {
     ) -> Result<Attempt, Failure> {
         let server = candidate.address;
         let credentials = pair(candidate, settings)?;
-        let login = match (&credentials, &settings.user) {
-            (Some(pair), _) => pair.user.clone(),
-            (None, Some(user)) => user.clone(),
-            (None, None) => around.login(),
-        };
         let set = version.or(candidate.version);
         let known_old = SPEAKS_ONLY_4.load(Ordering::Relaxed) == fingerprint(server);
         let version = match set {
@@ -88,6 +82,7 @@ impl Attempt {
         settings.say(&format_args!(
             "asking SOCKS server {server}, version {version}, for {destination}"
         ));
+        let login = login(version, credentials.as_ref(), settings, around);
         let client = client(server, version, destination, &login, credentials.as_ref())?;
         let mut attempt = Attempt {
             server,
@@ -97,7 +92,6 @@ impl Attempt {
             phase: Phase::Connecting,
             heard: false,
             client,
-            login,
             credentials,
             until,
         };
@@ -110,21 +104,17 @@ impl Attempt {
         mut self,
         socket: BorrowedFd<'_>,
         family: AddressFamily,
-        candidate: &Candidate,
         destination: &Destination,
+        settings: &Settings,
+        around: &dyn Surroundings,
     ) -> Result<Attempt, Failure> {
-        self.server = candidate.address;
         self.version = fitting(Version::V4, destination);
         self.may_fall_back = false;
         self.fell_back = true;
         self.heard = false;
-        self.client = client(
-            self.server,
-            self.version,
-            destination,
-            &self.login,
-            self.credentials.as_ref(),
-        )?;
+        let credentials = self.credentials.as_ref();
+        let login = login(self.version, credentials, settings, around);
+        self.client = client(self.server, self.version, destination, &login, credentials)?;
         self.connect(socket, family)?;
         Ok(self)
     }
@@ -232,6 +222,9 @@ impl Attempt {
             Ok(Progress::More) => Ok(None),
             Ok(Progress::Connected(_)) => {
                 self.remember();
+                // The answer is acknowledged now: until it is, a server's Nagle algorithm keeps back
+                // what the destination says first, and a delayed acknowledgement takes 40 ms.
+                let _ = sockopt::set_tcp_quickack(socket, true);
                 Ok(Some(Step::Done))
             }
             Err(error) => {
@@ -263,6 +256,21 @@ impl Attempt {
         if self.fell_back {
             SPEAKS_ONLY_4.store(fingerprint(self.server), Ordering::Relaxed);
         }
+    }
+}
+
+/// The user that SOCKS 4 tells the server; SOCKS 5 does not, and looking one up can take its time.
+fn login(
+    version: Version,
+    credentials: Option<&Pair>,
+    settings: &Settings,
+    around: &dyn Surroundings,
+) -> String {
+    match (version, credentials, &settings.user) {
+        (Version::V5, _, _) => String::new(),
+        (_, Some(pair), _) => pair.user.clone(),
+        (_, None, Some(user)) => user.clone(),
+        (_, None, None) => around.login(),
     }
 }
 

@@ -175,7 +175,7 @@ impl Dial {
                     let failure = Failure::unreachable(candidate.address, Errno::TIMEDOUT);
                     self.lost(failure);
                 }
-                Step::OtherVersion(failure) => self.fall_back(&failure),
+                Step::OtherVersion(failure) => self.fall_back(&failure, around),
                 Step::Failed(failure) if failure.is_the_servers_own() => self.lost(failure),
                 Step::Failed(failure) => return self.failed(failure),
             }
@@ -218,8 +218,7 @@ impl Dial {
     ) -> Result<Attempt, Failure> {
         self.fit(candidate.address)?;
         if self.used {
-            // A socket that was not connected yet has nothing to end.
-            let _ = connect_unspec(&self.socket);
+            self.disconnect();
         }
         self.used = true;
         let left = self.deadline.saturating_duration_since(now);
@@ -252,18 +251,19 @@ impl Dial {
     }
 
     /// The server does not speak version 5: the older one is tried, for the rest of its turn.
-    fn fall_back(&mut self, failure: &Failure) {
+    fn fall_back(&mut self, failure: &Failure, around: &dyn Surroundings) {
         let Some((candidate, attempt)) = self.current.take() else {
             return;
         };
         self.settings
             .say(&format_args!("{failure}; trying version 4"));
-        let _ = connect_unspec(&self.socket);
+        self.disconnect();
         match attempt.older(
             self.socket.as_fd(),
             self.family,
-            &candidate,
             &self.destination,
+            &self.settings,
+            around,
         ) {
             Ok(attempt) => self.current = Some((candidate, attempt)),
             Err(failure) => self.lost(failure),
@@ -293,8 +293,15 @@ impl Dial {
         if let Some(own) = self.own.take() {
             self.socket = own;
         } else if self.used {
-            let _ = connect_unspec(&self.socket);
+            self.disconnect();
         }
         Status::Failed(failure)
+    }
+
+    /// Makes the socket one that was never connected, and takes from it the error that this leaves.
+    /// A socket that was not connected yet has nothing to end.
+    fn disconnect(&self) {
+        let _ = connect_unspec(&self.socket);
+        let _ = sockopt::socket_error(&self.socket);
     }
 }
