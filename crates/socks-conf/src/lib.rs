@@ -120,6 +120,15 @@ impl Routes {
         self.lines.iter().any(|route| route.users.is_some())
     }
 
+    /// The servers that the lines name, in the order of the file; one that several lines name comes
+    /// with each of them.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.lines.iter().flat_map(|route| match &route.way {
+            Way::Sockd(servers) => servers.as_slice(),
+            Way::Deny | Way::Direct => &[],
+        })
+    }
+
     /// Why the commands of this configuration are not run, where it has any.
     #[must_use]
     pub fn commands_off(&self) -> Option<&Untrusted> {

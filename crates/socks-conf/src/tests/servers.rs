@@ -125,3 +125,16 @@ fn a_list_keeps_the_order_of_its_servers() {
     let expected = ["fw1:1081;version=4", "[::1]", "fw2;credentials=/etc/x"].map(server);
     assert_eq!(servers, expected);
 }
+
+#[test]
+fn the_servers_of_all_lines_can_be_listed() {
+    let routes = routes(
+        "sockd @=fw2,fw1 10.0.0.0/8\ndirect LOCALHOSTNAME\nsockd @=fw2 11.0.0.0/8\n\
+         sockd 0.0.0.0 0.0.0.0",
+    );
+    let names: Vec<&str> = routes
+        .servers()
+        .map(|server| server.host.as_str())
+        .collect();
+    assert_eq!(names, ["fw2", "fw1", "fw2"]);
+}
