@@ -96,3 +96,41 @@ unsafe fn copy<T>(value: &T, room: *mut sockaddr, length: *mut socklen_t) {
         *length = socklen_t::try_from(size_of::<T>()).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_comes_back_the_same_and_short_room_is_not_overrun() {
+        for text in ["192.0.2.1:44321", "[2001:db8::1%3]:44321"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let mut room = [0u8; 64];
+            let mut length: socklen_t = 64;
+            // SAFETY: there is room for 64 bytes.
+            unsafe { write(address, room.as_mut_ptr().cast(), &raw mut length) }.unwrap();
+            // SAFETY: that many were written.
+            assert_eq!(unsafe { read(room.as_ptr().cast(), length) }, Some(address));
+
+            let mut short = [0xffu8; 16];
+            let mut room: socklen_t = 6;
+            // SAFETY: there is room for more than is said.
+            unsafe { write(address, short.as_mut_ptr().cast(), &raw mut room) }.unwrap();
+            assert_eq!(room, length);
+            assert!(short[6..].iter().all(|byte| *byte == 0xff));
+        }
+    }
+
+    #[test]
+    fn what_is_short_or_of_another_family_is_none_of_ours() {
+        let unix = [1u8, 0, b'/', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let short = [2u8, 0, 0, 1];
+        // SAFETY: the lengths are true.
+        unsafe {
+            assert_eq!(read(unix.as_ptr().cast(), 16), None);
+            assert_eq!(read(short.as_ptr().cast(), 4), None);
+            assert_eq!(read(short.as_ptr().cast(), 1), None);
+            assert_eq!(read(ptr::null(), 16), None);
+        }
+    }
+}

@@ -196,3 +196,48 @@ impl Path {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_is_read_as_the_kernel_writes_it() {
+        let line = "tfd:        5 events: 80000019 data:         7f00000005  pos:0 ino:3b6e sdev:8";
+        let found = registration(line, 4, 5, 0x3b6e).unwrap();
+        assert_eq!(found.epoll, 4);
+        assert_eq!(found.events, 0x8000_0019);
+        assert_eq!(found.data, 0x7f_0000_0005);
+        assert!(registration(line, 4, 6, 0x3b6e).is_none());
+        assert!(registration(line, 4, 5, 0x3b6f).is_none());
+        assert!(registration("pos:\t0", 4, 5, 0x3b6e).is_none());
+    }
+
+    #[test]
+    fn a_real_registration_is_found_among_many() {
+        use rustix::event::{EventfdFlags, epoll, eventfd};
+        use std::os::fd::{AsRawFd, OwnedFd};
+
+        let instance = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let others: Vec<OwnedFd> = (0..200)
+            .map(|_| eventfd(0, EventfdFlags::CLOEXEC).unwrap())
+            .collect();
+        let sought = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let flags = epoll::EventFlags::IN;
+        for other in &others {
+            epoll::add(&instance, other, epoll::EventData::new_u64(1), flags).unwrap();
+        }
+        let data = epoll::EventData::new_u64(0xfeed);
+        epoll::add(&instance, &sought, data, flags | epoll::EventFlags::ET).unwrap();
+        let inode = fstat(&sought).unwrap().st_ino;
+        let mut found = Vec::new();
+        registrations(instance.as_raw_fd(), sought.as_raw_fd(), inode, |one| {
+            found.push(one);
+        });
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].data, 0xfeed);
+        assert!(
+            epoll::EventFlags::from_bits_retain(found[0].events).contains(epoll::EventFlags::ET)
+        );
+    }
+}

@@ -19,6 +19,7 @@ use crate::state::STATE;
 use crate::{addresses, clib, epolls, helper, lookups, next, outcomes};
 
 /// Called by the dynamic linker when the library is loaded, before the program runs.
+#[cfg(not(test))]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOADED: extern "C" fn() = loaded;
@@ -66,7 +67,7 @@ fn closing(fd: c_int) {
 
 /// # Safety
 /// As for connect(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
     guarded(-1, || {
         // SAFETY: the caller's address is as long as it says.
@@ -85,7 +86,7 @@ unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: sockle
 
 /// # Safety
 /// As for getpeername(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn getpeername(
     fd: c_int,
     address: *mut sockaddr,
@@ -108,7 +109,7 @@ unsafe extern "C" fn getpeername(
 
 /// # Safety
 /// As for getsockname(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn getsockname(
     fd: c_int,
     address: *mut sockaddr,
@@ -123,7 +124,7 @@ unsafe extern "C" fn getsockname(
 
 /// # Safety
 /// As for getsockopt(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn getsockopt(
     fd: c_int,
     level: c_int,
@@ -173,7 +174,7 @@ unsafe fn show_error(
 
 /// # Safety
 /// As for setsockopt(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn setsockopt(
     fd: c_int,
     level: c_int,
@@ -190,7 +191,7 @@ unsafe extern "C" fn setsockopt(
 
 /// # Safety
 /// As for shutdown(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
     guarded(-1, || {
         if aside(fd).is_some() {
@@ -203,7 +204,7 @@ unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
 
 /// # Safety
 /// As for close(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn close(fd: c_int) -> c_int {
     closing(fd);
     // SAFETY: the caller's argument.
@@ -212,7 +213,7 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
 
 /// # Safety
 /// As for dup(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn dup(fd: c_int) -> c_int {
     settle(fd);
     // SAFETY: the caller's argument.
@@ -221,7 +222,7 @@ unsafe extern "C" fn dup(fd: c_int) -> c_int {
 
 /// # Safety
 /// As for dup2(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
     settle(old);
     if old != new {
@@ -233,7 +234,7 @@ unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
 
 /// # Safety
 /// As for dup3(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
     settle(old);
     if old != new {
@@ -246,7 +247,7 @@ unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
 /// # Safety
 /// As for fcntl(2). What follows the command is a number or a pointer, and is where the third argument
 /// of a function is that has no variable ones.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         settle(fd);
@@ -257,7 +258,7 @@ unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int
 
 /// # Safety
 /// As for [`fcntl`], which it is for programs with large files.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_int {
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         settle(fd);
@@ -268,7 +269,7 @@ unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_i
 
 /// # Safety
 /// As for epoll_ctl(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn epoll_ctl(
     epoll: c_int,
     operation: c_int,
@@ -287,7 +288,7 @@ unsafe extern "C" fn epoll_ctl(
 ///
 /// # Safety
 /// As for select(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn select(
     count: c_int,
     read: *mut fd_set,
@@ -345,7 +346,7 @@ fn opens_fast(fd: c_int, flags: c_int) -> bool {
 
 /// # Safety
 /// As for sendto(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn sendto(
     fd: c_int,
     bytes: *const c_void,
@@ -363,7 +364,7 @@ unsafe extern "C" fn sendto(
 
 /// # Safety
 /// As for sendmsg(2).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     if opens_fast(fd, flags) {
         return clib::result(Err(Errno::OPNOTSUPP)) as ssize_t;
@@ -374,7 +375,7 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
 
 /// # Safety
 /// As for syscall(2); arguments that the caller did not pass are not looked at.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn syscall(
     number: c_long,
     a: c_long,
@@ -397,7 +398,7 @@ unsafe extern "C" fn syscall(
 
 /// # Safety
 /// As for getaddrinfo(3).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn getaddrinfo(
     node: *const c_char,
     service: *const c_char,
@@ -412,7 +413,7 @@ unsafe extern "C" fn getaddrinfo(
 
 /// # Safety
 /// As for getnameinfo(3).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn getnameinfo(
     address: *const sockaddr,
     length: socklen_t,
@@ -440,7 +441,7 @@ unsafe extern "C" fn getnameinfo(
 
 /// # Safety
 /// As for gethostbyname(3).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
     guarded(std::ptr::null_mut(), || {
         // SAFETY: the caller's string, or ours.
@@ -452,7 +453,7 @@ unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
 
 /// # Safety
 /// As for gethostbyname2(3).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
     guarded(std::ptr::null_mut(), || {
         // SAFETY: the caller's string, or ours.
@@ -464,7 +465,7 @@ unsafe extern "C" fn gethostbyname2(name: *const c_char, family: c_int) -> *mut 
 
 /// # Safety
 /// As for gethostbyname_r(3).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn gethostbyname_r(
     name: *const c_char,
     entry: *mut hostent,
@@ -484,7 +485,7 @@ unsafe extern "C" fn gethostbyname_r(
 
 /// # Safety
 /// As for gethostbyname2_r(3).
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn gethostbyname2_r(
     name: *const c_char,
     family: c_int,

@@ -18,6 +18,8 @@
 //! a caller's thread runs allocates nothing. Nothing calls what is exported here by its C name: system
 //! calls are rustix's, which makes them directly, and the program's next library is in [`next`].
 
+#![cfg_attr(test, allow(dead_code, reason = "nothing is exported to tests"))]
+
 mod addresses;
 mod clib;
 mod commands;

@@ -192,3 +192,68 @@ pub(crate) fn lasting(place: Place) -> *mut std::ffi::c_char {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name_of(address: impl Into<IpAddr>) -> Option<String> {
+        name(address.into())
+    }
+
+    #[test]
+    fn a_name_has_one_place_in_both_families() {
+        let alpha = place("alpha.example").unwrap();
+        assert_eq!(place("alpha.example"), Some(alpha));
+        assert_ne!(place("beta.example"), Some(alpha));
+        assert_eq!(name_of(alpha.v4()).as_deref(), Some("alpha.example"));
+        assert_eq!(name_of(alpha.v6()).as_deref(), Some("alpha.example"));
+        assert_eq!(
+            name_of(alpha.v4().to_ipv6_mapped()).as_deref(),
+            Some("alpha.example")
+        );
+    }
+
+    #[test]
+    fn an_address_that_nothing_was_given_stands_for_nothing() {
+        assert!(matches!(
+            known(Ipv4Addr::new(192, 0, 2, 1).into(), true),
+            Known::Nothing
+        ));
+        assert!(matches!(
+            known(Ipv4Addr::new(240, 255, 0, 1).into(), true),
+            Known::Nothing
+        ));
+        assert!(matches!(
+            known(Ipv4Addr::new(240, 0, 0, 0).into(), true),
+            Known::Nothing
+        ));
+    }
+
+    #[test]
+    fn a_forgotten_name_is_not_taken_for_another() {
+        let first = place("first.example").unwrap();
+        for number in 0..MOST {
+            place(&format!("{number}.example")).unwrap();
+        }
+        assert!(matches!(known(first.v4().into(), true), Known::Forgotten));
+    }
+
+    #[test]
+    fn the_longest_name_fits_and_a_longer_one_has_no_place() {
+        let longest = "x".repeat(255);
+        let place_of_it = place(&longest).unwrap();
+        assert_eq!(name_of(place_of_it.v4()), Some(longest));
+        assert_eq!(place(&"x".repeat(256)), None);
+    }
+
+    #[test]
+    fn what_was_resolved_here_is_remembered_where_it_is_wanted() {
+        let address = IpAddr::from([192, 0, 2, 77]);
+        remember("gamma.example", address);
+        assert!(
+            matches!(known(address, true), Known::Resolved(name) if name.as_str() == "gamma.example")
+        );
+        assert!(matches!(known(address, false), Known::Nothing));
+    }
+}

@@ -107,3 +107,24 @@ pub(crate) fn take_failure(fd: RawFd) -> Option<Errno> {
     FAILURES.fetch_sub(1, Ordering::Relaxed);
     Some(failure)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_are_forgotten_and_one_socket_has_one_place() {
+        let target: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let mut outcomes = Outcomes::new();
+        let most = u64::try_from(MOST).unwrap();
+        for cookie in 1..=most {
+            outcomes.add(cookie, target, Ok(()));
+        }
+        outcomes.add(2, target, Err(Errno::CONNREFUSED));
+        assert!(outcomes.find(1).is_some());
+        outcomes.add(most + 1, target, Ok(()));
+        assert!(outcomes.find(1).is_none());
+        let second = outcomes.find(2).and_then(|place| *place).unwrap();
+        assert_eq!(second.failure, Some(Errno::CONNREFUSED));
+    }
+}

@@ -88,3 +88,43 @@ pub(crate) fn borrow<'a>(fd: RawFd) -> std::os::fd::BorrowedFd<'a> {
     // SAFETY: callers pass what the program gave, and no negative numbers.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    fn events(near: &OwnedFd) -> PollFlags {
+        let asked = PollFlags::IN | PollFlags::OUT | PollFlags::PRI;
+        let mut ready = [PollFd::new(near, asked)];
+        poll(&mut ready, Some(&Timespec::default())).unwrap();
+        ready[0].revents()
+    }
+
+    #[test]
+    fn it_is_ready_for_nothing_until_it_is_released() {
+        let stand_in = StandIn::new().unwrap();
+        assert_eq!(events(&stand_in.near), PollFlags::empty());
+        release(&stand_in.far);
+        assert_eq!(events(&stand_in.near), PollFlags::OUT);
+    }
+
+    #[test]
+    fn it_fails_when_its_other_end_goes_unreleased() {
+        let StandIn { near, far } = StandIn::new().unwrap();
+        drop(far);
+        assert!(events(&near).contains(PollFlags::ERR | PollFlags::HUP));
+    }
+
+    #[test]
+    fn every_waiter_hears_the_outcome() {
+        let StandIn { near, far } = StandIn::new().unwrap();
+        tell(&far, 2, Err(Errno::CONNREFUSED));
+        for _ in 0..2 {
+            let mut word = [0; 4];
+            recv(&near, &mut word, RecvFlags::empty()).unwrap();
+            assert_eq!(i32::from_ne_bytes(word), Errno::CONNREFUSED.raw_os_error());
+        }
+    }
+}

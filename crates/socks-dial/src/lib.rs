@@ -20,6 +20,8 @@ mod local;
 mod options;
 mod report;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use candidates::Surroundings;
 pub use credentials::CredentialsError;

@@ -100,11 +100,9 @@ impl Figure {
     pub(super) fn show(self, value: f64) -> String {
         match self {
             Figure::Rate | Figure::Served => grouped(value, 0),
-            Figure::P50
-            | Figure::P99
-            | Figure::First
-            | Figure::Cpu
-            | Figure::StreamCpu => grouped(value, 1),
+            Figure::P50 | Figure::P99 | Figure::First | Figure::Cpu | Figure::StreamCpu => {
+                grouped(value, 1)
+            }
             Figure::Throughput => grouped(value / 1e6, 0),
             Figure::IdleMemory | Figure::BusyMemory => grouped(value / 1e3, 2),
             Figure::StalledMemory | Figure::Resident => grouped(value / 1e6, 1),

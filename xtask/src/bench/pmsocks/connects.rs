@@ -97,7 +97,6 @@ fn connect_once(address: SocketAddrV4) -> Result<Duration> {
     Ok(took)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

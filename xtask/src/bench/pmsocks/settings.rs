@@ -52,7 +52,10 @@ impl Routes {
                 0 => writeln!(text, "direct 172.{high}.{low}.0 255.255.255.0"),
                 1 => writeln!(text, "deny 172.{high}.{low}.7 255.255.255.255 eq telnet"),
                 2 => writeln!(text, "sockd @=10.1.0.9 172.{high}.{low}.0/24 ge 1024"),
-                3 => writeln!(text, "sockd *=nobody,65533 172.{high}.{low}.0 255.255.255.0"),
+                3 => writeln!(
+                    text,
+                    "sockd *=nobody,65533 172.{high}.{low}.0 255.255.255.0"
+                ),
                 _ => writeln!(text, "direct 2001:db8:{high}:{low}::/64"),
             };
         }

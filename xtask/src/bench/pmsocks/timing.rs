@@ -21,10 +21,7 @@ pub(super) fn repeat(
     go_on(length, &mut once)
 }
 
-fn go_on(
-    length: Duration,
-    once: &mut impl FnMut() -> Result<Duration>,
-) -> Result<Histogram<u64>> {
+fn go_on(length: Duration, once: &mut impl FnMut() -> Result<Duration>) -> Result<Histogram<u64>> {
     let mut times: Histogram<u64> = Histogram::new(3).context("cannot set up the histogram")?;
     let start = Instant::now();
     while times.is_empty() || (start.elapsed() < length && times.len() < MOST) {

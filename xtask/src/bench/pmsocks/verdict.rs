@@ -12,7 +12,9 @@ const COST: f64 = 50.0;
 /// A line for each requirement that was measured.
 pub(super) fn lines(results: &Results<Contender>, loads: &[Load]) -> String {
     let of_load = |load: &Load| match (load.work, load.name) {
-        (Work::Pminfo { lines: 1, .. }, _) => [beside_dialogue(results, load), beside_tsocks(results, load)],
+        (Work::Pminfo { lines: 1, .. }, _) => {
+            [beside_dialogue(results, load), beside_tsocks(results, load)]
+        }
         (_, "connect-1000") => [connect_cost(results, load), None],
         (_, "decide") => [decision(results, load), None],
         _ => [None, None],
@@ -24,13 +26,23 @@ fn beside_dialogue(results: &Results<Contender>, load: &Load) -> Option<String> 
     let parts = [Contender::Direct, Contender::Dialogue];
     let ratio = results.ratio_to_sum(load, Contender::Ours, &parts, Figure::P50)?;
     let what = format!("{}, ours / (direct + bare dialogue) <= 1.1", load.title);
-    Some(line(&what, Bound::AtMost(1.1), ratio, &format!("{ratio:.3}")))
+    Some(line(
+        &what,
+        Bound::AtMost(1.1),
+        ratio,
+        &format!("{ratio:.3}"),
+    ))
 }
 
 fn beside_tsocks(results: &Results<Contender>, load: &Load) -> Option<String> {
     let ratio = results.ratio(load, Contender::Ours, Contender::Tsocks, Figure::P50)?;
     let what = format!("{}, ours / tsocks <= 1", load.title);
-    Some(line(&what, Bound::AtMost(1.0), ratio, &format!("{ratio:.3}")))
+    Some(line(
+        &what,
+        Bound::AtMost(1.0),
+        ratio,
+        &format!("{ratio:.3}"),
+    ))
 }
 
 /// What connections take longer than with one line, whose load must have been measured too.

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::{DEFAULT_ROUTES, DEFAULT_TIMEOUT, HandedOn, Settings, SettingsError};
 use rustix::io::Errno;
-use socks_dial::{DEFAULT_ROUTES, DEFAULT_TIMEOUT, HandedOn, Settings, SettingsError};
 use socks_proto::Version;
 
 fn read(variables: &[(&'static str, &str)]) -> Result<Settings, SettingsError> {
@@ -104,9 +104,9 @@ mod credentials {
     use std::net::TcpListener;
     use std::time::Instant;
 
+    use crate::{Destination, Dial, Failure, Status, Surroundings};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     use socks_conf::Server;
-    use socks_dial::{Destination, Dial, Failure, Status, Surroundings};
 
     use super::*;
 

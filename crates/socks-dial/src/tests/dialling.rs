@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::{Culprit, Destination, Dial, Failure, Settings, Status, Surroundings};
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use socks_conf::Server;
-use socks_dial::{Culprit, Destination, Dial, Failure, Settings, Status, Surroundings};
 use socks_proto::Version;
 
 const METHODS: &[u8] = &[5, 1, 0];

@@ -1,0 +1,4 @@
+//! Dials through scripted servers, and what users set.
+
+mod dialling;
+mod settings;
