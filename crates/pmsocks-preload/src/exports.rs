@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use libc::{
-    addrinfo, epoll_event, fd_set, hostent, msghdr, size_t, sockaddr, socklen_t, ssize_t, timeval,
+    addrinfo, epoll_event, fd_set, hostent, msghdr, pid_t, posix_spawn_file_actions_t,
+    posix_spawnattr_t, size_t, sockaddr, socklen_t, ssize_t, timeval,
 };
 use rustix::io::Errno;
 
@@ -16,7 +17,7 @@ use crate::lock::is_held;
 use crate::pending::is_any;
 use crate::plan::plan;
 use crate::state::STATE;
-use crate::{addresses, clib, epolls, helper, lookups, next, outcomes};
+use crate::{addresses, clib, epolls, execs, helper, lookups, next, outcomes};
 
 /// Called by the dynamic linker when the library is loaded, before the program runs.
 #[cfg(not(test))]
@@ -29,6 +30,7 @@ extern "C" fn loaded() {
         next::find_all();
         crate::state::watch_forks();
         let _ = plan();
+        execs::find_launcher();
     });
 }
 
@@ -394,6 +396,92 @@ unsafe extern "C" fn syscall(
     }
     // SAFETY: the caller's arguments.
     unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// # Safety
+/// As for execve(2).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn execve(
+    path: *const c_char,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) -> c_int {
+    // SAFETY: the caller's lists, or ours.
+    let run = |path, arguments| unsafe { next::execve(path, arguments, environment) };
+    // SAFETY: the caller's string and list.
+    unsafe { execs::by_path(path, arguments, run) }
+}
+
+/// # Safety
+/// As for execvpe(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn execvpe(
+    file: *const c_char,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) -> c_int {
+    // SAFETY: the caller's lists, or ours.
+    let run = |file, arguments| unsafe { next::execvpe(file, arguments, environment) };
+    // SAFETY: the caller's string and list.
+    unsafe { execs::by_name(file, arguments, run) }
+}
+
+/// # Safety
+/// As for execv(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn execv(path: *const c_char, arguments: *const *const c_char) -> c_int {
+    // SAFETY: the caller's list, or ours.
+    let run = |path, arguments| unsafe { next::execv(path, arguments) };
+    // SAFETY: the caller's string and list.
+    unsafe { execs::by_path(path, arguments, run) }
+}
+
+/// # Safety
+/// As for execvp(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn execvp(file: *const c_char, arguments: *const *const c_char) -> c_int {
+    // SAFETY: the caller's list, or ours.
+    let run = |file, arguments| unsafe { next::execvp(file, arguments) };
+    // SAFETY: the caller's string and list.
+    unsafe { execs::by_name(file, arguments, run) }
+}
+
+/// # Safety
+/// As for posix_spawn(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn posix_spawn(
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) -> c_int {
+    // SAFETY: the caller's pointers, and its list or ours.
+    let run = |path, arguments| unsafe {
+        next::posix_spawn(pid, path, actions, attributes, arguments, environment)
+    };
+    // SAFETY: the caller's string and list.
+    unsafe { execs::by_path(path, arguments, run) }
+}
+
+/// # Safety
+/// As for posix_spawnp(3).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn posix_spawnp(
+    pid: *mut pid_t,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) -> c_int {
+    // SAFETY: the caller's pointers, and its list or ours.
+    let run = |file, arguments| unsafe {
+        next::posix_spawnp(pid, file, actions, attributes, arguments, environment)
+    };
+    // SAFETY: the caller's string and list.
+    unsafe { execs::by_name(file, arguments, run) }
 }
 
 /// # Safety

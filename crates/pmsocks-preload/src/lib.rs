@@ -25,6 +25,7 @@ mod clib;
 mod commands;
 mod connecting;
 mod epolls;
+mod execs;
 mod exports;
 mod helper;
 mod lock;

@@ -1,0 +1,242 @@
+//! Programs that the program runs in its place or beside it. This library comes along into those that
+//! are dynamically linked. The others are run by pmsocks, which supervises them, so that a script may
+//! call what it likes. Children after vfork(2) come here, which share their parent's memory: nothing
+//! is allocated, and what is needed is kept on the stack or mapped.
+
+use std::ffi::{CStr, CString, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::sync::OnceLock;
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
+use rustix::io::{Errno, pread, retry_on_intr};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+/// The longest path (PATH_MAX in limits.h), with its NUL.
+const LONGEST_PATH: usize = 4096;
+
+/// The most that the kernel reads of a script's first line (BINPRM_BUF_SIZE), and what is read of
+/// programs here: their program headers are right behind the file's own.
+const START: usize = 2048;
+
+/// How many scripts may be interpreted by scripts (the kernel's own limit).
+const SCRIPTS: usize = 5;
+
+/// What pmsocks is called with.
+const BEFORE: [&CStr; 5] = [c"pmsocks", c"--mode", c"supervise", c"--argv0", c""];
+
+/// pmsocks itself: beside this library where it was built, and where it is installed.
+static LAUNCHER: OnceLock<Option<CString>> = OnceLock::new();
+
+/// Looks where pmsocks is; while the library is loaded.
+pub(crate) fn find_launcher() {
+    LAUNCHER.get_or_init(|| {
+        let own = own_path()?;
+        let folder = own.parent()?;
+        let places = [folder.join("pmsocks"), folder.join("../../bin/pmsocks")];
+        let found = places
+            .into_iter()
+            .find(|place| accessat(CWD, place, Access::EXEC_OK, AtFlags::empty()).is_ok())?;
+        CString::new(found.into_os_string().as_bytes()).ok()
+    });
+}
+
+fn own_path() -> Option<std::path::PathBuf> {
+    // SAFETY: an answer of zeroes is valid, and the address is one of this library's.
+    unsafe {
+        let mut found: libc::Dl_info = std::mem::zeroed();
+        let address = (&raw const LAUNCHER).cast();
+        if libc::dladdr(address, &raw mut found) == 0 || found.dli_fname.is_null() {
+            return None;
+        }
+        let name = CStr::from_ptr(found.dli_fname);
+        Some(Path::new(OsStr::from_bytes(name.to_bytes())).to_owned())
+    }
+}
+
+/// Runs `run` with a path and arguments: what the program gave, or those that have pmsocks supervise
+/// it.
+///
+/// # Safety
+/// `path` is a string, and `arguments` a list of strings with a null pointer behind it.
+pub(crate) unsafe fn by_path<T>(
+    path: *const c_char,
+    arguments: *const *const c_char,
+    run: impl FnOnce(*const c_char, *const *const c_char) -> T,
+) -> T {
+    // SAFETY: the caller's duty.
+    let needs = !path.is_null() && needs_supervision(unsafe { CStr::from_ptr(path) });
+    if !needs {
+        return run(path, arguments);
+    }
+    // SAFETY: the caller's duty.
+    unsafe { supervised(path, arguments, run) }
+}
+
+/// The same for a file that is searched for in PATH unless its name has a slash.
+///
+/// # Safety
+/// As for [`by_path`].
+pub(crate) unsafe fn by_name<T>(
+    file: *const c_char,
+    arguments: *const *const c_char,
+    run: impl FnOnce(*const c_char, *const *const c_char) -> T,
+) -> T {
+    let mut found = [0; LONGEST_PATH];
+    // SAFETY: the caller's duty.
+    let is_found = !file.is_null() && search(unsafe { CStr::from_ptr(file) }, &mut found);
+    let path = CStr::from_bytes_until_nul(&found).unwrap_or_default();
+    if !is_found || !needs_supervision(path) {
+        return run(file, arguments);
+    }
+    // SAFETY: the caller's duty.
+    unsafe { supervised(path.as_ptr(), arguments, run) }
+}
+
+/// Finds a file as execvp(3) does.
+fn search(file: &CStr, found: &mut [u8; LONGEST_PATH]) -> bool {
+    let name = file.to_bytes();
+    if name.contains(&b'/') {
+        return put(found, &[name]);
+    }
+    // SAFETY: the name is a string; what is found stays while nobody changes the environment.
+    let folders = unsafe {
+        let value = libc::getenv(c"PATH".as_ptr());
+        if value.is_null() {
+            c"/bin:/usr/bin"
+        } else {
+            CStr::from_ptr(value)
+        }
+    };
+    folders
+        .to_bytes()
+        .split(|byte| *byte == b':')
+        .any(|folder| {
+            let folder = if folder.is_empty() { b"." } else { folder };
+            put(found, &[folder, b"/", name])
+                && CStr::from_bytes_until_nul(found).is_ok_and(|path| {
+                    accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
+                })
+        })
+}
+
+/// Puts the parts one behind the other, with a NUL at the end, if there is room.
+fn put(room: &mut [u8; LONGEST_PATH], parts: &[&[u8]]) -> bool {
+    let mut at = 0;
+    for part in parts.iter().chain([&b"\0".as_slice()]) {
+        let Some(place) = room.get_mut(at..at + part.len()) else {
+            return false;
+        };
+        place.copy_from_slice(part);
+        at += part.len();
+    }
+    true
+}
+
+/// Whether the dynamic linker would not load this library into it.
+fn needs_supervision(path: &CStr) -> bool {
+    let mut place = [0; LONGEST_PATH];
+    if LAUNCHER.get().is_none_or(Option::is_none) || !put(&mut place, &[path.to_bytes()]) {
+        return false;
+    }
+    for _ in 0..SCRIPTS {
+        let mut start = [0; START];
+        let path = CStr::from_bytes_until_nul(&place).unwrap_or_default();
+        let Ok(start) = read(path, &mut start) else {
+            return false;
+        };
+        let Some(line) = start.strip_prefix(b"#!") else {
+            return is_static(start);
+        };
+        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let mut words = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
+        let Some(interpreter) = words.next() else {
+            return false;
+        };
+        if !put(&mut place, &[interpreter]) {
+            return false;
+        }
+    }
+    false
+}
+
+fn read<'a>(path: &CStr, room: &'a mut [u8; START]) -> Result<&'a [u8], Errno> {
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let count = retry_on_intr(|| pread(&file, room.as_mut_slice(), 0))?;
+    Ok(room.get(..count).unwrap_or_default())
+}
+
+/// Whether a program of 64-bit ELF has no interpreter, which is the dynamic linker (elf(5)). All
+/// others are not for this machine, or not ours to judge.
+fn is_static(start: &[u8]) -> bool {
+    const INTERPRETER: u32 = 3;
+    let word = |at: usize| Some(u16::from_ne_bytes(*start.get(at..)?.first_chunk()?));
+    let headers = || {
+        let offset = u64::from_ne_bytes(*start.get(32..)?.first_chunk()?);
+        let offset = usize::try_from(offset).ok()?;
+        let size = usize::from(word(54)?);
+        let count = usize::from(word(56)?);
+        for index in 0..count {
+            let at = offset.checked_add(index.checked_mul(size)?)?;
+            if u32::from_ne_bytes(*start.get(at..)?.first_chunk()?) == INTERPRETER {
+                return Some(false);
+            }
+        }
+        Some(true)
+    };
+    start.starts_with(b"\x7fELF\x02") && headers().unwrap_or(false)
+}
+
+/// # Safety
+/// As for [`by_path`].
+unsafe fn supervised<T>(
+    path: *const c_char,
+    arguments: *const *const c_char,
+    run: impl FnOnce(*const c_char, *const *const c_char) -> T,
+) -> T {
+    let Some(Some(launcher)) = LAUNCHER.get() else {
+        return run(path, arguments);
+    };
+    // SAFETY: the list ends with a null pointer.
+    let count = unsafe { length(arguments) };
+    let size = (count + BEFORE.len() + 2) * size_of::<*const c_char>();
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: new memory, which nobody else has.
+    let mapped = unsafe { mmap_anonymous(ptr::null_mut(), size, protection, MapFlags::PRIVATE) };
+    let Ok(mapped) = mapped else {
+        return run(path, arguments);
+    };
+    let list: *mut *const c_char = mapped.cast();
+    // SAFETY: the list has room for all that is written, and ends with a null pointer, because new
+    // memory is zero.
+    unsafe {
+        for (index, word) in BEFORE.iter().enumerate() {
+            list.add(index).write(word.as_ptr());
+        }
+        let last = BEFORE.len() - 1;
+        list.add(last)
+            .write(if count > 0 { *arguments } else { path });
+        list.add(last + 1).write(path);
+        for index in 1..count {
+            list.add(last + 1 + index).write(*arguments.add(index));
+        }
+    }
+    let done = run(launcher.as_ptr(), list.cast_const());
+    // SAFETY: it was mapped above, and nobody looks at it any more.
+    let _ = unsafe { munmap(mapped, size) };
+    done
+}
+
+/// # Safety
+/// A null pointer is behind the list, or it is null itself.
+unsafe fn length(list: *const *const c_char) -> usize {
+    let mut count = 0;
+    // SAFETY: the caller's duty.
+    while !list.is_null() && unsafe { !(*list.add(count)).is_null() } {
+        count += 1;
+    }
+    count
+}
