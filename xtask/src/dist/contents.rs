@@ -19,6 +19,23 @@ pub(super) struct File {
     pub(super) kind: Kind,
 }
 
+/// A shared object that is built with a program and found by it.
+pub(super) struct Library {
+    /// The crate that it is built from.
+    pub(super) krate: &'static str,
+    /// How cargo calls it.
+    pub(super) file: &'static str,
+    /// Where it goes.
+    pub(super) place: &'static str,
+}
+
+/// A program or a library that cargo builds.
+pub(super) struct Built {
+    pub(super) file: &'static str,
+    pub(super) place: &'static str,
+    pub(super) kind: Kind,
+}
+
 /// A package with one program.
 pub(super) struct Contents {
     /// The name of the package.
@@ -28,11 +45,12 @@ pub(super) struct Contents {
     pub(super) program: &'static str,
     /// Where the program goes.
     pub(super) place: &'static str,
+    pub(super) libraries: &'static [Library],
     pub(super) files: &'static [File],
     /// Folders that the package has for files of others.
     pub(super) folders: &'static [&'static str],
-    /// The manual page, which Debian wants compressed.
-    pub(super) manual: &'static str,
+    /// The manual pages, which Debian wants compressed.
+    pub(super) manuals: &'static [&'static str],
     /// Debian's package that this one stands in for, or stands beside.
     pub(super) beside: &'static str,
     /// Installs, uses, removes and purges it.
@@ -40,6 +58,27 @@ pub(super) struct Contents {
 }
 
 impl Contents {
+    /// The crates of the package.
+    pub(super) fn crates(&self) -> impl Iterator<Item = &'static str> {
+        let libraries = self.libraries.iter().map(|library| library.krate);
+        std::iter::once(self.program).chain(libraries)
+    }
+
+    /// What the package has that is built, as cargo calls it, and where it goes.
+    pub(super) fn built(&self) -> impl Iterator<Item = Built> {
+        let program = Built {
+            file: self.program,
+            place: self.place,
+            kind: Kind::Program,
+        };
+        let libraries = self.libraries.iter().map(|library| Built {
+            file: library.file,
+            place: library.place,
+            kind: Kind::Data,
+        });
+        std::iter::once(program).chain(libraries)
+    }
+
     /// Where a document about the package goes.
     pub(super) fn document(&self, name: &str) -> String {
         format!("usr/share/doc/{}/{name}", self.package)
@@ -70,12 +109,13 @@ const fn data(source: &'static str, place: &'static str) -> File {
 }
 
 /// All packages.
-pub(super) const PACKAGES: [&Contents; 2] = [&PMPROXY, &VIRTPROXYD];
+pub(super) const PACKAGES: [&Contents; 3] = [&PMPROXY, &PMSOCKS, &VIRTPROXYD];
 
 const PMPROXY: Contents = Contents {
     package: "gatehouse-pmproxy",
     program: "pmproxy",
     place: "usr/lib/pcp/bin/pmproxy",
+    libraries: &[],
     files: &[
         program("discover/pcp-dns-sd", "usr/lib/pcp/bin/discover/pcp-dns-sd"),
         program("init.d/pmproxy", "etc/init.d/pmproxy"),
@@ -106,15 +146,42 @@ const PMPROXY: Contents = Contents {
         data("man/pmproxy.1", "usr/share/man/man1/pmproxy.1"),
     ],
     folders: &["etc/pcp/pmproxy", "var/log/pcp/pmproxy"],
-    manual: "usr/share/man/man1/pmproxy.1",
+    manuals: &["usr/share/man/man1/pmproxy.1"],
     beside: "pcp",
     check: check::pmproxy::run,
+};
+
+const PMSOCKS: Contents = Contents {
+    package: "gatehouse-pmsocks",
+    program: "pmsocks",
+    place: "usr/bin/pmsocks",
+    libraries: &[Library {
+        krate: "pmsocks-preload",
+        file: "libpmsocks_preload.so",
+        place: "usr/lib/gatehouse/libpmsocks_preload.so",
+    }],
+    files: &[
+        data("pmsocks/pcp_socks.conf", "etc/pcp_socks.conf"),
+        data("man/pmsocks.1", "usr/share/man/man1/pmsocks.1"),
+        data(
+            "man/pcp_socks.conf.5",
+            "usr/share/man/man5/pcp_socks.conf.5",
+        ),
+    ],
+    folders: &[],
+    manuals: &[
+        "usr/share/man/man1/pmsocks.1",
+        "usr/share/man/man5/pcp_socks.conf.5",
+    ],
+    beside: "pcp",
+    check: check::pmsocks::run,
 };
 
 const VIRTPROXYD: Contents = Contents {
     package: "gatehouse-virtproxyd",
     program: "virtproxyd",
     place: "usr/sbin/virtproxyd",
+    libraries: &[],
     files: &[
         program("init.d/virtproxyd", "etc/init.d/virtproxyd"),
         data(
@@ -151,7 +218,7 @@ const VIRTPROXYD: Contents = Contents {
         data("man/virtproxyd.8", "usr/share/man/man8/virtproxyd.8"),
     ],
     folders: &[],
-    manual: "usr/share/man/man8/virtproxyd.8",
+    manuals: &["usr/share/man/man8/virtproxyd.8"],
     beside: "libvirtd",
     check: check::virtproxyd::run,
 };

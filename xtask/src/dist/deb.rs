@@ -19,13 +19,13 @@ pub(super) struct Package {
     pub(super) depends: String,
 }
 
-/// Builds the program and the package.
+/// Builds the program, its libraries and the package.
 pub(super) fn build(contents: &Contents) -> Result<Package> {
-    let Contents {
-        package, program, ..
-    } = *contents;
-    must(cargo().args(["build", "--quiet", "--release", "--package", program]))?;
-    let built = target()?.join("release").join(program);
+    let package = contents.package;
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--release"]);
+    must(build.args(contents.crates().flat_map(|krate| ["--package", krate])))?;
+    let built = target()?.join("release");
     let folder = target()?.join("dist");
     fs::create_dir_all(&folder)?;
     let mut texts = texts(contents)?;
@@ -91,14 +91,15 @@ fn put_legal_texts(stage: &Stage, contents: &Contents, texts: &Texts) -> Result<
     let tree = ["--edges", "normal", "--prefix", "none", "--no-dedupe"];
     let crates = output(
         cargo()
-            .args(["tree", "--package", contents.program])
+            .arg("tree")
+            .args(contents.crates().flat_map(|krate| ["--package", krate]))
             .args(tree)
             .args(["--format", "{p}: {l}"]),
     )?;
     let ours = root().display().to_string();
     let mut crates: Vec<&str> = crates
         .lines()
-        .filter(|line| !line.contains(&ours))
+        .filter(|line| !line.is_empty() && !line.contains(&ours))
         .collect();
     crates.sort_unstable();
     crates.dedup();
@@ -125,7 +126,7 @@ fn md5sums(stage: &Stage) -> Result<String> {
     Ok(kept.map(|line| format!("{line}\n")).collect())
 }
 
-/// The libraries that the program needs.
+/// The libraries that what was built needs.
 fn dependencies(stage: &Stage, contents: &Contents) -> Result<String> {
     // The tool wants to be started in a source package.
     let source = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -133,10 +134,11 @@ fn dependencies(stage: &Stage, contents: &Contents) -> Result<String> {
     let package = contents.package;
     let control = format!("Source: gatehouse\n\nPackage: {package}\nArchitecture: any\n");
     fs::write(source.path().join("debian/control"), control)?;
+    let built = contents.built().map(|built| stage.at(built.place));
     let found = output(
         Command::new("dpkg-shlibdeps")
-            .args(["-O", "-e"])
-            .arg(stage.at(contents.place))
+            .arg("-O")
+            .args(built)
             .current_dir(source.path()),
     )?;
     let depends = found

@@ -19,18 +19,19 @@ const USAGE: &str = "\
 Usage: cargo xtask dist [PROGRAM] [--check | --check-beside-pcp | --check-beside-libvirtd
                         | --check-under-systemd] [--no-install]
 
-Builds the release programs and the Debian packages gatehouse-pmproxy and gatehouse-virtproxyd, or
-that of one program, in target/dist.
+Builds the release programs and the Debian packages gatehouse-pmproxy, gatehouse-pmsocks and
+gatehouse-virtproxyd, or that of one program, in target/dist.
 
   --check             then install each in a fresh Debian 12 that debootstrap makes, use it with a
                       real client, stop, remove and purge it; needs root and a package mirror, and
                       takes a minute for each
-  --check-beside-pcp  the same with pmproxy where the package pcp is installed, whose files must be
-                      back in the end
+  --check-beside-pcp  the same with pmproxy and pmsocks where the package pcp is installed, whose
+                      files must be back in the end
   --check-beside-libvirtd
                       the same with virtproxyd where libvirtd is in use, which it must leave alone
   --check-under-systemd
-                      the same where systemd starts the services, also for the first client
+                      the same where systemd starts the services, also for the first client;
+                      pmsocks has none
   --no-install        do not install Debian packages that are missing for this
 
 The fresh Debian has processes, mounts and a network of its own, and is removed in the end.";

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::contents::{Contents, Kind};
+use super::contents::{Built, Contents, Kind};
 use crate::tree::{must, root};
 
 /// What dpkg runs, and what it only reads, in the folder of a package in `dist/debian`. Not every
@@ -21,18 +21,20 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Lays out the program and all that belongs to it.
+    /// Lays out what cargo has put into the folder `built`, and all that belongs to it.
     pub(super) fn lay_out(
         folder: PathBuf,
         contents: &Contents,
-        program: &Path,
+        built: &Path,
         texts: &Texts,
     ) -> Result<Stage> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         let stage = Stage { folder };
-        stage.put_program(contents.place, program)?;
+        for file in contents.built() {
+            stage.put_built(&file, built)?;
+        }
         for file in contents.files {
             stage.put(file.place, &texts.fill(&read(file.source)?), file.kind)?;
         }
@@ -46,7 +48,8 @@ impl Stage {
         must(
             Command::new("gzip")
                 .args(["-9", "--no-name"])
-                .args([stage.at(&changelog), stage.at(contents.manual)]),
+                .arg(stage.at(&changelog))
+                .args(contents.manuals.iter().map(|manual| stage.at(manual))),
         )?;
         // Whatever the builder's umask is.
         let find = ["-type", "d", "-exec", "chmod", "755", "{}", "+"];
@@ -54,11 +57,12 @@ impl Stage {
         Ok(stage)
     }
 
-    fn put_program(&self, place: &str, program: &Path) -> Result<()> {
-        let place = self.at(place);
+    fn put_built(&self, file: &Built, built: &Path) -> Result<()> {
+        let place = self.at(file.place);
         fs::create_dir_all(place.parent().unwrap_or(&self.folder))?;
-        must(Command::new("strip").arg("-o").arg(&place).arg(program))?;
-        fs::set_permissions(&place, Permissions::from_mode(Kind::Program.mode()))?;
+        let built = built.join(file.file);
+        must(Command::new("strip").arg("-o").arg(&place).arg(built))?;
+        fs::set_permissions(&place, Permissions::from_mode(file.kind.mode()))?;
         Ok(())
     }
 

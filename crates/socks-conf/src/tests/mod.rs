@@ -6,6 +6,7 @@ mod files;
 mod model;
 mod names;
 mod servers;
+mod shipped;
 mod speed;
 mod syntax;
 
@@ -24,7 +25,7 @@ const ROOT: User<'_> = User {
     name: Some("root"),
 };
 
-/// Files by their names; two services.
+/// Files by their names; some services.
 #[derive(Default)]
 struct Fixture(HashMap<&'static str, &'static [u8]>);
 
@@ -38,6 +39,7 @@ impl Lookup for Fixture {
     fn service(&self, name: &str) -> Option<u16> {
         match name {
             "telnet" => Some(23),
+            "https" => Some(443),
             "pmcd" => Some(44321),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! Installs packages in a fresh Debian, uses them with real clients, and looks for what is left.
 
 pub(super) mod pmproxy;
+pub(super) mod pmsocks;
 mod state;
 pub(super) mod virtproxyd;
 
