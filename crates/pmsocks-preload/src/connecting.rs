@@ -1,21 +1,24 @@
 //! connect(2): which way, and the way through a SOCKS server.
 
+use std::ffi::{CStr, c_void};
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, retry_on_intr, write};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
 use rustix::stdio::stdout;
 use socks_conf::{Action, Server};
-use socks_dial::report;
+use socks_dial::{Status, report};
 
 use crate::names::{self, Known};
 use crate::pending::{self, Begun, Ticket};
 use crate::plan::{Destination, Plan, plan};
-use crate::stand_in::borrow;
+use crate::stand_in::{aside, borrow, put};
 use crate::state::STATE;
 use crate::{commands, helper, next, outcomes};
 
@@ -27,12 +30,34 @@ pub(crate) enum Way {
     Done(Result<(), Errno>),
 }
 
+/// The address that a call returns to.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller(pub(crate) *const c_void);
+
+impl Caller {
+    /// Whether the call comes from libpcp. It sets a socket not to block, connects it, and then waits
+    /// for 5 seconds whatever PMCD_CONNECT_TIMEOUT says. So it can as well wait in connect(2), for as
+    /// long as that variable allows, and nothing has to stand in for the socket meanwhile.
+    fn is_libpcp(self) -> bool {
+        // SAFETY: an answer of zeroes is valid; the name is a string while the library is loaded.
+        unsafe {
+            let mut found: libc::Dl_info = std::mem::zeroed();
+            if libc::dladdr(self.0, &raw mut found) == 0 || found.dli_fname.is_null() {
+                return false;
+            }
+            let path = CStr::from_ptr(found.dli_fname).to_bytes();
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            name.starts_with(b"libpcp.so")
+        }
+    }
+}
+
 /// TCP's state of a socket that is not connected and not about to be (`TCP_CLOSE` in the kernel's
 /// tcp_states.h).
 const NOT_CONNECTED: u8 = 7;
 
 /// Decides which way a connection goes, and begins it if that is through a SOCKS server.
-pub(crate) fn connect(fd: RawFd, target: SocketAddr) -> Way {
+pub(crate) fn connect(fd: RawFd, target: SocketAddr, caller: Caller) -> Way {
     greet();
     if pending::is_any()
         && let Some(done) = again(fd)
@@ -47,10 +72,10 @@ pub(crate) fn connect(fd: RawFd, target: SocketAddr) -> Way {
         Err(_) if !is_tcp(fd) => return Way::Pass,
         Err(errno) => return Way::Done(Err(errno)),
     };
-    route(plan, fd, target)
+    route(plan, fd, target, caller)
 }
 
-fn route(plan: &'static Plan, fd: RawFd, target: SocketAddr) -> Way {
+fn route(plan: &'static Plan, fd: RawFd, target: SocketAddr, caller: Caller) -> Way {
     let known = names::known(target.ip(), plan.routes.has_names());
     let (address, name) = match &known {
         Known::Place(name) => (None, Some(name.as_str())),
@@ -100,7 +125,11 @@ fn route(plan: &'static Plan, fd: RawFd, target: SocketAddr) -> Way {
         Action::Sockd(_) if !is_unconnected(fd) => Way::Pass,
         Action::Sockd(servers) => {
             say("through a SOCKS server");
-            Way::Done(begin(fd, target, servers))
+            Way::Done(if caller.is_libpcp() {
+                at_once(plan, fd, target, servers)
+            } else {
+                begin(fd, target, servers)
+            })
         }
     }
 }
@@ -109,9 +138,7 @@ fn route(plan: &'static Plan, fd: RawFd, target: SocketAddr) -> Way {
 fn again(fd: RawFd) -> Option<Result<(), Errno>> {
     STATE.with(|state| state.pending.adopt(fd, &mut state.outcomes));
     let ticket = STATE.with(|state| state.pending.ticket(fd))?;
-    if rustix::fs::fcntl_getfl(borrow(fd))
-        .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
-    {
+    if fcntl_getfl(borrow(fd)).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK)) {
         return Some(Err(Errno::ALREADY));
     }
     match STATE.with(|state| state.pending.wait(fd))? {
@@ -141,6 +168,34 @@ fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<()
             wait(&wait_on, ticket)
         }
     }
+}
+
+/// Connects the socket before the call returns.
+fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Result<(), Errno> {
+    let flags = fcntl_getfl(borrow(fd))?;
+    fcntl_setfl(borrow(fd), flags | OFlags::NONBLOCK)?;
+    let mut dial = helper::dial(plan, aside(fd)?, target, servers, Instant::now());
+    let outcome = loop {
+        match dial.drive(Instant::now(), &helper::Around) {
+            Status::Connected(_) => break Ok(()),
+            Status::Failed(failure) => break Err(failure.errno()),
+            Status::Waiting { events, until } => {
+                let patience = until.saturating_duration_since(Instant::now());
+                let timeout = Timespec::try_from(patience + Duration::from_micros(50)).ok();
+                // A signal's handler runs, and the connection goes on.
+                let _ = poll(&mut [PollFd::new(&dial.socket(), events)], timeout.as_ref());
+            }
+        }
+    };
+    if outcome.is_ok() {
+        if dial.is_replaced() {
+            put(dial.socket(), fd)?;
+        }
+        let cookie = sockopt::socket_cookie(dial.socket())?;
+        STATE.with(|state| state.outcomes.add(cookie, target, outcome));
+    }
+    fcntl_setfl(borrow(fd), flags)?;
+    outcome
 }
 
 /// Waits for the outcome as connect(2) does: a signal's handler ends it unless SA_RESTART is set for

@@ -4,15 +4,14 @@
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use libc::{
-    addrinfo, epoll_event, fd_set, hostent, msghdr, pid_t, posix_spawn_file_actions_t,
-    posix_spawnattr_t, size_t, sockaddr, socklen_t, ssize_t, timeval,
+    addrinfo, epoll_event, hostent, msghdr, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t,
+    size_t, sockaddr, socklen_t, ssize_t,
 };
 use rustix::io::Errno;
 
-use crate::connecting::{self, Way};
+use crate::connecting::{self, Caller, Way};
 use crate::lock::is_held;
 use crate::pending::is_any;
 use crate::plan::plan;
@@ -67,15 +66,21 @@ fn closing(fd: c_int) {
     }
 }
 
+/// connect(2), with the address that it returns to.
+///
 /// # Safety
 /// As for connect(2).
-#[cfg_attr(not(test), unsafe(no_mangle))]
-unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+unsafe extern "C" fn connect_from(
+    fd: c_int,
+    address: *const sockaddr,
+    length: socklen_t,
+    caller: *const c_void,
+) -> c_int {
     guarded(-1, || {
         // SAFETY: the caller's address is as long as it says.
         let target = unsafe { addresses::read(address, length) };
         let way = match target {
-            Some(target) if fd >= 0 => connecting::connect(fd, target),
+            Some(target) if fd >= 0 => connecting::connect(fd, target, Caller(caller)),
             _ => Way::Pass,
         };
         match way {
@@ -84,6 +89,30 @@ unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: sockle
             Way::Done(result) => clib::result(result),
         }
     })
+}
+
+/// Passes on where the call comes from, which is on top of the stack on x86-64 and in a register on
+/// ARM; there is no other way to ask.
+///
+/// # Safety
+/// As for connect(2).
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[unsafe(naked)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    std::arch::naked_asm!("mov rcx, [rsp]", "jmp {}", sym connect_from);
+    #[cfg(target_arch = "aarch64")]
+    std::arch::naked_asm!("mov x3, x30", "b {}", sym connect_from);
+}
+
+/// # Safety
+/// As for connect(2).
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    // SAFETY: the caller's arguments.
+    unsafe { connect_from(fd, address, length, std::ptr::null()) }
 }
 
 /// # Safety
@@ -283,61 +312,6 @@ unsafe extern "C" fn epoll_ctl(
     }
     // SAFETY: the caller's arguments.
     unsafe { next::epoll_ctl(epoll, operation, fd, event) }
-}
-
-/// libpcp waits 5 seconds for a connection to pmcd, whatever PMCD_CONNECT_TIMEOUT says: where it is
-/// set, this makes it true.
-///
-/// # Safety
-/// As for select(2).
-#[cfg_attr(not(test), unsafe(no_mangle))]
-unsafe extern "C" fn select(
-    count: c_int,
-    read: *mut fd_set,
-    write: *mut fd_set,
-    except: *mut fd_set,
-    timeout: *mut timeval,
-) -> c_int {
-    let longer = if is_any() && read.is_null() && !write.is_null() && !timeout.is_null() {
-        // SAFETY: the caller's set and timeout.
-        guarded(None, || unsafe { longer(count, write, *timeout) })
-    } else {
-        None
-    };
-    match longer {
-        // SAFETY: the caller's arguments, but for the timeout, which is ours.
-        Some(mut longer) => unsafe { next::select(count, read, write, except, &raw mut longer) },
-        // SAFETY: the caller's arguments.
-        None => unsafe { next::select(count, read, write, except, timeout) },
-    }
-}
-
-/// The time that is left for the one socket that libpcp waits for, if that is longer.
-///
-/// # Safety
-/// `write` is a valid set.
-unsafe fn longer(count: c_int, write: *const fd_set, timeout: timeval) -> Option<timeval> {
-    /// Beyond it, so that the socket's own failure comes first.
-    const BEYOND: Duration = Duration::from_millis(250);
-    let settings = &plan().ok()?.settings;
-    let fd = count.checked_sub(1)?;
-    // SAFETY: the number is one of the set's; the name ends with a NUL.
-    let is_libpcp = unsafe {
-        usize::try_from(fd).is_ok_and(|fd| fd < libc::FD_SETSIZE)
-            && libc::FD_ISSET(fd, write)
-            && !libc::dlsym(libc::RTLD_DEFAULT, c"pmNewContext".as_ptr()).is_null()
-    };
-    if !settings.timeout_is_set || !is_libpcp {
-        return None;
-    }
-    let since = STATE.with(|state| state.pending.since(fd))?;
-    let left = (settings.timeout + BEYOND).checked_sub(since.elapsed())?;
-    let asked = Duration::from_secs(u64::try_from(timeout.tv_sec).ok()?)
-        + Duration::from_micros(u64::try_from(timeout.tv_usec).ok()?);
-    (left > asked).then_some(timeval {
-        tv_sec: left.as_secs().try_into().ok()?,
-        tv_usec: left.subsec_micros().into(),
-    })
 }
 
 /// Whether a call would connect a socket and send on it in one (tcp(7), MSG_FASTOPEN). Programs try

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
+use socks_conf::Server;
 use socks_dial::{Destination, Dial, Status, Surroundings};
 
 use crate::clib;
 use crate::lock::{block_signals, set_signals};
 use crate::names;
 use crate::pending::{Order, Ticket};
-use crate::plan::plan;
+use crate::plan::{Plan, plan};
 use crate::stand_in::{borrow, out_of_the_way};
 use crate::state::STATE;
 
@@ -120,31 +121,37 @@ pub(crate) fn run() {
     }
 }
 
-fn begin(order: Order) -> Option<Work> {
-    let settings = &plan().ok()?.settings;
-    let destination = match names::name(order.target.ip()) {
-        Some(host) => Destination::Name {
-            host,
-            port: order.target.port(),
-        },
-        None => Destination::Address(SocketAddr::new(
-            order.target.ip().to_canonical(),
-            order.target.port(),
-        )),
+/// The dialogues for a socket.
+pub(crate) fn dial(
+    plan: &Plan,
+    socket: OwnedFd,
+    target: SocketAddr,
+    servers: &[Server],
+    since: Instant,
+) -> Dial {
+    let (address, port) = (target.ip(), target.port());
+    let destination = match names::name(address) {
+        Some(host) => Destination::Name { host, port },
+        None => Destination::Address(SocketAddr::new(address.to_canonical(), port)),
     };
-    let dial = Dial::new(
-        order.socket,
-        destination,
-        order.servers,
-        settings,
-        order.since,
-    );
+    Dial::new(socket, destination, servers, &plan.settings, since)
+}
+
+fn begin(order: Order) -> Option<Work> {
+    let Order {
+        ticket,
+        socket,
+        far,
+        target,
+        servers,
+        since,
+    } = order;
     Some(Work {
-        ticket: order.ticket,
-        dial,
-        far: order.far,
+        ticket,
+        dial: dial(plan().ok()?, socket, target, servers, since),
+        far,
         events: PollFlags::empty(),
-        until: order.since,
+        until: since,
         ready: true,
     })
 }
@@ -251,7 +258,7 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
 }
 
 /// What the dialogues need of this process.
-struct Around;
+pub(crate) struct Around;
 
 impl Surroundings for Around {
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {

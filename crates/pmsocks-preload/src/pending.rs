@@ -138,11 +138,6 @@ impl Pending {
         self.find(fd).map(|entry| entry.own)
     }
 
-    /// The time at which it was begun.
-    pub(crate) fn since(&self, fd: RawFd) -> Option<Instant> {
-        self.find(fd).map(|entry| entry.since)
-    }
-
     /// An end of the stand-in on which to wait for the outcome.
     pub(crate) fn wait(&mut self, fd: RawFd) -> Option<Result<OwnedFd, Errno>> {
         let entry = self.find_mut(fd)?;
