@@ -77,13 +77,17 @@ pub(crate) unsafe fn getaddrinfo(
     hints: *const addrinfo,
     result: *mut *mut addrinfo,
 ) -> c_int {
-    // SAFETY: the caller's arguments, unchanged.
-    let code = unsafe { next::getaddrinfo(node, service, hints, result) };
     if node.is_null() {
-        return code;
+        // SAFETY: the caller's arguments.
+        return unsafe { next::getaddrinfo(node, service, hints, result) };
     }
     // SAFETY: a node is a string.
     let name = unsafe { CStr::from_ptr(node) };
+    // SAFETY: hints are null or valid.
+    let anywhere = numeric(name, unsafe { hints.as_ref() });
+    let hints = anywhere.as_ref().map_or(hints, ptr::from_ref);
+    // SAFETY: the caller's arguments, but for the hints, which may be ours.
+    let code = unsafe { next::getaddrinfo(node, service, hints, result) };
     if code == 0 {
         // SAFETY: what has just been given.
         unsafe { remember(name, *result) };
@@ -101,6 +105,17 @@ pub(crate) unsafe fn getaddrinfo(
     };
     // SAFETY: `result` is valid for writing, as the caller said.
     unsafe { places(name, place, service, wanted, result) }
+}
+
+/// For an address, hints without the question whether this host has addresses of the kind: a SOCKS
+/// server may reach it in any case.
+fn numeric(name: &CStr, hints: Option<&addrinfo>) -> Option<addrinfo> {
+    let hints = hints.filter(|hints| hints.ai_flags & libc::AI_ADDRCONFIG != 0)?;
+    name.to_str().ok()?.parse::<IpAddr>().ok()?;
+    Some(addrinfo {
+        ai_flags: hints.ai_flags & !libc::AI_ADDRCONFIG,
+        ..*hints
+    })
 }
 
 /// Has the resolver make its lists of the address, whatever was asked for: socket types, service, and

@@ -34,6 +34,9 @@ struct Outcome {
 pub(crate) struct Outcomes {
     all: [Option<Outcome>; MOST],
     next: usize,
+    /// How many places were ever used: the others are never looked at, so that their memory costs
+    /// nothing.
+    used: usize,
 }
 
 impl Outcomes {
@@ -41,6 +44,7 @@ impl Outcomes {
         Outcomes {
             all: [None; MOST],
             next: 0,
+            used: 0,
         }
     }
 
@@ -63,6 +67,7 @@ impl Outcomes {
         let before = place.replace(outcome);
         if !known {
             self.next = (next + 1) % MOST;
+            self.used = self.used.max(next + 1);
         }
         if before.is_some_and(|before| before.failure.is_some()) {
             FAILURES.fetch_sub(1, Ordering::Relaxed);
@@ -76,6 +81,7 @@ impl Outcomes {
     fn find(&mut self, cookie: u64) -> Option<&mut Option<Outcome>> {
         self.all
             .iter_mut()
+            .take(self.used)
             .find(|place| place.is_some_and(|known| known.cookie == cookie))
     }
 }
