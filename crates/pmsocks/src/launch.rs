@@ -17,6 +17,7 @@ use crate::preload::{self, PreloadError};
 use crate::program::{self, ProgramError};
 use crate::rights;
 use crate::routes::{Configuration, ConfigurationError};
+use crate::supervise::{self, SuperviseError};
 
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +38,8 @@ pub(crate) enum LaunchError {
         path.display()
     )]
     Privileged { path: PathBuf, how: &'static str },
-    #[error("supervising is not there yet")]
-    Unsupervised,
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
     #[error("--mode preload: {} {why}, so that no library can be loaded into it (leave --mode away)",
         path.display())]
     NoLibrary { path: PathBuf, why: NoLibrary },
@@ -66,7 +67,7 @@ pub(crate) struct Program {
     path: PathBuf,
     /// With its name in front, as the user wrote it.
     arguments: Vec<OsString>,
-    pub(crate) environment: Vec<(OsString, OsString)>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// Executes the program. It comes back with the exit status of a supervised one, or if it fails.
@@ -95,15 +96,16 @@ pub(crate) fn run(mode: Mode, name: &OsStr, arguments: &[OsString]) -> Result<u8
             .collect(),
         environment: env::vars_os().collect(),
     };
-    hand_on(&mut program.environment, &configuration.settings.handed_on);
     match way {
         Way::Preload => {
+            hand_on(&mut program.environment, &configuration.settings.handed_on);
             preload::add(&mut program.environment, &preload::library()?);
             Err(program.execute().unwrap_err().into())
         }
         Way::Supervise => {
             preload::remove(&mut program.environment);
-            Err(LaunchError::Unsupervised)
+            greet(&configuration);
+            Ok(supervise::run(&program, configuration)?)
         }
     }
 }
@@ -152,6 +154,17 @@ fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
         }),
         (Mode::Preload, _) | (Mode::Auto, Kind::Dynamic) => Ok(Way::Preload),
         (Mode::Supervise, _) | (Mode::Auto, _) => Ok(Way::Supervise),
+    }
+}
+
+/// `SOCKS_BANNER`, as the library says it.
+fn greet(configuration: &Configuration) {
+    if configuration.settings.banner {
+        crate::print(concat!(
+            "pmsocks (gatehouse) ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        ));
     }
 }
 

@@ -14,6 +14,7 @@ mod preload;
 mod program;
 mod rights;
 mod routes;
+mod supervise;
 
 use std::io::{self, Write};
 
