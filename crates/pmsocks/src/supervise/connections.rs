@@ -39,8 +39,8 @@ pub(super) struct Connections {
     configuration: Configuration,
     around: Around,
     jobs: Vec<Job>,
-    /// By the cookies of their sockets.
-    peers: Memory<SocketAddr>,
+    /// By the cookies of their sockets: addresses as the program wants to see them.
+    peers: Memory<Vec<u8>>,
     outcomes: Memory<Result<(), Errno>>,
 }
 
@@ -103,7 +103,7 @@ impl Connections {
     fn finish(&mut self, job: Job, outcome: Outcome) {
         let finished = job.finish(self.listener.as_fd(), outcome);
         if let (Some(cookie), Ok(())) = (finished.cookie, finished.outcome) {
-            self.peers.insert(cookie, finished.target);
+            self.peers.insert(cookie, finished.peer);
         }
         let answer = match finished.outcome {
             Ok(()) => Answer::Success,
@@ -184,9 +184,6 @@ impl Connections {
         if !socket.is_tcp()? {
             return GO_ON;
         }
-        if socket.is_v6()? != target.is_ipv6() {
-            return Err(Errno::AFNOSUPPORT);
-        }
         let cookie = socket.cookie()?;
         if let Some(index) = self.jobs.iter().position(|job| job.cookie() == cookie) {
             return self.join(index, caller);
@@ -194,15 +191,20 @@ impl Connections {
         if let Some(outcome) = self.outcomes.remove(cookie) {
             return outcome.map(|()| Reply::Now(Answer::Success));
         }
+        if self.peers.get(cookie).is_some() && socket.is_connected() {
+            return Err(Errno::ISCONN);
+        }
+        if socket.is_v6()? != target.is_ipv6() {
+            return Err(Errno::AFNOSUPPORT);
+        }
         if socket.is_connected() {
             // There is nothing to decide, and the kernel knows whether this was told already.
             return socket.connect_directly(target).map(Reply::Now);
         }
-        let canonical = SocketAddr::new(target.ip().to_canonical(), target.port());
-        match self.decide(caller, canonical) {
+        match self.decide(caller, target) {
             Way::Deny => Err(Errno::ACCESS),
             Way::Direct => socket.connect_directly(target).map(Reply::Now),
-            Way::Through(servers) => self.begin(caller, socket, canonical, &servers),
+            Way::Through(servers) => self.begin(caller, socket, target, &servers),
         }
     }
 
@@ -248,14 +250,13 @@ impl Connections {
         if !socket.is_connected() {
             return GO_ON;
         }
-        let bytes = address::encode(*peer, socket.is_v6()?);
         let mut room = [0; 4];
         caller.tracee.read(length, &mut room)?;
         let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)?;
         caller
             .tracee
-            .write(address, &bytes[..room.min(bytes.len())])?;
-        let length_of_all = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_ne_bytes();
+            .write(address, &peer[..room.min(peer.len())])?;
+        let length_of_all = u32::try_from(peer.len()).unwrap_or(u32::MAX).to_ne_bytes();
         caller.tracee.write(length, &length_of_all)?;
         Ok(Reply::Now(Answer::Success))
     }
@@ -287,6 +288,7 @@ impl Connections {
     }
 
     fn decide(&self, caller: Caller, target: SocketAddr) -> Way {
+        let target = SocketAddr::new(target.ip().to_canonical(), target.port());
         let routes = &self.configuration.routes;
         let account;
         let uid = routes.has_users().then(|| caller.tracee.user()).flatten();

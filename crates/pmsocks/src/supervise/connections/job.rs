@@ -7,10 +7,11 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{connect_unspec, sockopt};
+use rustix::net::{connect, connect_unspec, sockopt};
 use socks_conf::Server;
 use socks_dial::{Destination, Dial, Settings, Status};
 
+use super::super::address;
 use super::super::ffi;
 use super::super::tracee::Tracee;
 use super::socket::{Socket, set_flags};
@@ -33,6 +34,8 @@ pub(super) struct Job {
     dial: Dial,
     cookie: u64,
     target: SocketAddr,
+    /// What the program's own socket is of; another may have to take its place.
+    is_v6: bool,
     /// What the program has set on its socket.
     flags: OFlags,
     /// When the socket's own time is over.
@@ -46,7 +49,8 @@ pub(super) struct Finished {
     pub(super) caller: Caller,
     /// That of the socket which the program has now, unless it could not be asked.
     pub(super) cookie: Option<u64>,
-    pub(super) target: SocketAddr,
+    /// Where the program believes to be connected to.
+    pub(super) peer: Vec<u8>,
     pub(super) outcome: Outcome,
 }
 
@@ -64,13 +68,16 @@ impl Job {
             .patience()?
             .and_then(|patience| now.checked_add(patience));
         let flags = socket.stop_blocking()?;
-        let destination = Destination::Address(target);
+        let is_v6 = socket.is_v6()?;
+        let canonical = SocketAddr::new(target.ip().to_canonical(), target.port());
+        let destination = Destination::Address(canonical);
         let socket = socket.into_descriptor();
         Ok(Job {
             caller,
             dial: Dial::new(socket, destination, servers, settings, now),
             cookie,
             target,
+            is_v6,
             flags,
             patience: patience.filter(|_| !flags.contains(OFlags::NONBLOCK)),
             events: PollFlags::empty(),
@@ -120,12 +127,17 @@ impl Job {
     pub(super) fn finish(self, listener: BorrowedFd<'_>, outcome: Outcome) -> Finished {
         let is_replaced = self.dial.is_replaced();
         let socket = self.dial.into_socket();
+        if outcome.is_ok() {
+            // The kernel takes note only now that its connection has been waited for: without this, the
+            // program's next call would be told so instead of what it should be told (`EISCONN`).
+            let _ = connect(&socket, &self.target);
+        }
         // It can't fail: it is an open socket.
         let _ = set_flags(&socket, self.flags);
         let mut finished = Finished {
             caller: self.caller,
             cookie: sockopt::socket_cookie(&socket).ok(),
-            target: self.target,
+            peer: address::encode(self.target, self.is_v6),
             outcome,
         };
         if is_replaced && outcome.is_ok() {
