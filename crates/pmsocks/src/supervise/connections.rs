@@ -39,6 +39,7 @@ pub(super) struct Connections {
     configuration: Configuration,
     around: Around,
     jobs: Vec<Job>,
+    has_begun: bool,
     /// By the cookies of their sockets: addresses as the program wants to see them.
     peers: Memory<Vec<u8>>,
     outcomes: Memory<Result<(), Errno>>,
@@ -63,6 +64,7 @@ impl Connections {
             configuration,
             around: Around::new(),
             jobs: Vec::new(),
+            has_begun: false,
             peers: Memory::of(MOST_PEERS),
             outcomes: Memory::of(MOST_OUTCOMES),
         }
@@ -70,6 +72,11 @@ impl Connections {
 
     pub(super) fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
+    }
+
+    /// Whether the program has wanted a connection of TCP so far.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// What is waited for, in the order in which [`Connections::drive`] wants to hear of it.
@@ -201,6 +208,7 @@ impl Connections {
             // There is nothing to decide, and the kernel knows whether this was told already.
             return socket.connect_directly(target).map(Reply::Now);
         }
+        self.has_begun = true;
         match self.decide(caller, target) {
             Way::Deny => Err(Errno::ACCESS),
             Way::Direct => socket.connect_directly(target).map(Reply::Now),

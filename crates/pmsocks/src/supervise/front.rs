@@ -27,9 +27,13 @@ const OWN: [Signal; 8] = [
 ];
 
 /// Waits until the program has ended. The exit status, if it has one.
-pub(super) fn stand_for_program(supervisor: &Link, process: Pid) -> Result<u8, SuperviseError> {
+pub(super) fn stand_for_program(
+    supervisor: &Link,
+    process: Pid,
+    shows_banner: bool,
+) -> Result<u8, SuperviseError> {
     let signals = take_signals().map_err(|errno| SuperviseError::Start(errno.into()))?;
-    let_go(&[supervisor.as_fd(), signals.as_fd()], true);
+    let_go(&[supervisor.as_fd(), signals.as_fd()], shows_banner, true);
     loop {
         let mut ready = [
             PollFd::new(supervisor, PollFlags::IN),
@@ -45,6 +49,14 @@ pub(super) fn stand_for_program(supervisor: &Link, process: Pid) -> Result<u8, S
         }
         if reported {
             match supervisor.next_report() {
+                Some(Report::Connecting) if shows_banner => {
+                    crate::print(concat!(
+                        "pmsocks (gatehouse) ",
+                        env!("CARGO_PKG_VERSION"),
+                        "\n"
+                    ));
+                }
+                Some(Report::Connecting) => {}
                 Some(Report::Stopped) => ffi::send(Pid::this(), Signal::SIGSTOP as i32),
                 Some(Report::Ended { end, others_left }) => {
                     if !others_left {
@@ -85,12 +97,14 @@ fn pass_on(signals: &SignalFd, supervisor: &Link) {
 
 /// Gives back what was inherited for the program's sake: who waits for the end of a pipe waits for the
 /// program's descriptors, not for these.
-pub(super) fn let_go(kept: &[BorrowedFd<'_>], keeps_stderr: bool) {
+pub(super) fn let_go(kept: &[BorrowedFd<'_>], keeps_stdout: bool, keeps_stderr: bool) {
     ffi::close_all_but(kept);
     let flags = rustix::fs::OFlags::RDWR;
     if let Ok(nothing) = rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()) {
         let _ = rustix::stdio::dup2_stdin(&nothing);
-        let _ = rustix::stdio::dup2_stdout(&nothing);
+        if !keeps_stdout {
+            let _ = rustix::stdio::dup2_stdout(&nothing);
+        }
         if !keeps_stderr {
             let _ = rustix::stdio::dup2_stderr(&nothing);
         }

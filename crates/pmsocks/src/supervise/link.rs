@@ -26,6 +26,8 @@ pub(super) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
     Stopped,
+    /// The program wants its first connection.
+    Connecting,
     /// The supervisor ends too if nobody is left.
     Ended {
         end: End,
@@ -66,9 +68,10 @@ impl Link {
     pub(super) fn report(&self, report: Report) {
         self.send(&match report {
             Report::Stopped => [0, 0, 0],
+            Report::Connecting => [1, 0, 0],
             Report::Ended { end, others_left } => match end {
-                End::Exited(status) => [1, status, others_left.into()],
-                End::Killed(signal) => [2, signal, others_left.into()],
+                End::Exited(status) => [2, status, others_left.into()],
+                End::Killed(signal) => [3, signal, others_left.into()],
             },
         });
     }
@@ -78,7 +81,8 @@ impl Link {
         let [kind, number, others_left] = self.receive()?;
         let end = match kind {
             0 => return Some(Report::Stopped),
-            1 => End::Exited(number),
+            1 => return Some(Report::Connecting),
+            2 => End::Exited(number),
             _ => End::Killed(number),
         };
         let others_left = others_left != 0;
@@ -146,6 +150,7 @@ mod tests {
         let ended = |end, others_left| Report::Ended { end, others_left };
         for report in [
             Report::Stopped,
+            Report::Connecting,
             ended(End::Exited(0), false),
             ended(End::Exited(255), true),
             ended(End::Killed(9), false),

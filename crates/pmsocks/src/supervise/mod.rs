@@ -40,7 +40,7 @@ pub(crate) fn run(program: &Program, configuration: Configuration) -> Result<u8,
     match ffi::fork().map_err(SuperviseError::Start)? {
         Some(supervisor) => {
             drop(back);
-            front::stand_for_program(&front, supervisor)
+            front::stand_for_program(&front, supervisor, configuration.settings.banner)
         }
         None => {
             drop(front);

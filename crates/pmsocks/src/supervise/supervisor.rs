@@ -40,6 +40,8 @@ struct Supervisor {
     /// The program's process, until it has ended.
     program: Option<Pid>,
     is_stopped: bool,
+    /// Whether it was reported that the program connects.
+    has_connected: bool,
 }
 
 /// On which side of fork(2) this is.
@@ -86,7 +88,7 @@ impl Supervisor {
         ];
         let listening = listener.as_ref().map(AsFd::as_fd);
         let kept: Vec<BorrowedFd<'_>> = kept.into_iter().chain([listening]).flatten().collect();
-        front::let_go(&kept, configuration.settings.debug);
+        front::let_go(&kept, false, configuration.settings.debug);
         raise_limit();
         link.release();
         Ok(Start::Supervisor(Box::new(Supervisor {
@@ -96,6 +98,7 @@ impl Supervisor {
                 .map(|listener: OwnedFd| Connections::new(listener, configuration)),
             program: Some(process),
             is_stopped: false,
+            has_connected: false,
         })))
     }
 
@@ -168,6 +171,10 @@ impl Supervisor {
         connections.drive(&events.dials);
         if events.called.contains(PollFlags::IN) {
             connections.answer_next();
+            if !self.has_connected && connections.has_begun() {
+                self.has_connected = true;
+                self.report(Report::Connecting);
+            }
         } else if !events.called.is_empty() {
             self.connections = None;
         }
