@@ -2,21 +2,22 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::execve;
 use rustix::io::Errno;
 use socks_dial::{HANDED_ON, HandedOn, report};
 
+use crate::exec;
 use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls, SHELL};
-use crate::options::Mode;
+use crate::options::{Call, Mode};
 use crate::preload::{self, PreloadError};
 use crate::program::{self, ProgramError};
 use crate::rights;
 use crate::routes::{Configuration, ConfigurationError};
+use crate::supervise::{self, SuperviseError};
 
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +38,8 @@ pub(crate) enum LaunchError {
         path.display()
     )]
     Privileged { path: PathBuf, how: &'static str },
-    #[error("supervising is not there yet")]
-    Unsupervised,
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
     #[error("--mode preload: {} {why}, so that no library can be loaded into it (leave --mode away)",
         path.display())]
     NoLibrary { path: PathBuf, why: NoLibrary },
@@ -66,46 +67,54 @@ pub(crate) struct Program {
     path: PathBuf,
     /// With its name in front, as the user wrote it.
     arguments: Vec<OsString>,
-    pub(crate) environment: Vec<(OsString, OsString)>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// Executes the program. It comes back with the exit status of a supervised one, or if it fails.
-pub(crate) fn run(mode: Mode, name: &OsStr, arguments: &[OsString]) -> Result<u8, LaunchError> {
+pub(crate) fn run(call: Call) -> Result<u8, LaunchError> {
     let configuration = Configuration::load()?;
-    let path = program::find(name)?;
-    let executable = look_at(mode, &path)?;
-    refuse_privileged(&executable.path)?;
-    let way = choose(mode, &executable)?;
-    if configuration.settings.debug {
-        report(&format_args!(
-            "{}: {} {}",
-            match way {
-                Way::Preload => "preloading",
-                Way::Supervise => "supervising",
-            },
-            executable.path.display(),
-            executable.kind
-        ));
-    }
+    let path = program::find(&call.program)?;
+    let executable = look_at(call.mode, &path)?;
+    let privilege = gained_by(&executable.path)?;
+    let is_started_by_a_program = call.name.is_some();
+    let name = call.name.unwrap_or(call.program);
     let mut program = Program {
         path,
-        arguments: [name.to_owned()]
-            .into_iter()
-            .chain(arguments.iter().cloned())
-            .collect(),
+        arguments: [name].into_iter().chain(call.arguments).collect(),
         environment: env::vars_os().collect(),
     };
-    hand_on(&mut program.environment, &configuration.settings.handed_on);
+    if let Some(how) = privilege {
+        if is_started_by_a_program {
+            // It goes without, as every program with rights of its own that a program executes.
+            return Err(program.execute().unwrap_err().into());
+        }
+        let path = executable.path;
+        return Err(LaunchError::Privileged { path, how });
+    }
+    let way = choose(call.mode, &executable)?;
+    if configuration.settings.debug {
+        tell(&way, &executable);
+    }
     match way {
         Way::Preload => {
+            hand_on(&mut program.environment, &configuration.settings.handed_on);
             preload::add(&mut program.environment, &preload::library()?);
             Err(program.execute().unwrap_err().into())
         }
         Way::Supervise => {
             preload::remove(&mut program.environment);
-            Err(LaunchError::Unsupervised)
+            Ok(supervise::run(&program, configuration)?)
         }
     }
+}
+
+fn tell(way: &Way, executable: &Executable) {
+    let what = match way {
+        Way::Preload => "preloading",
+        Way::Supervise => "supervising",
+    };
+    let path = executable.path.display();
+    report(&format_args!("{what}: {path} {}", executable.kind));
 }
 
 /// Looks at the program. An interpreter that is not there is the program's trouble, as in a shell.
@@ -130,18 +139,11 @@ fn look_at(mode: Mode, path: &Path) -> Result<Executable, LaunchError> {
     Err(ExecutableError::Unreadable { path: file, error }.into())
 }
 
-fn refuse_privileged(path: &Path) -> Result<(), LaunchError> {
-    let gained = rights::gained_by(path).map_err(|error| LaunchError::Rights {
+fn gained_by(path: &Path) -> Result<Option<&'static str>, LaunchError> {
+    rights::gained_by(path).map_err(|error| LaunchError::Rights {
         path: path.to_owned(),
         error,
-    })?;
-    match gained {
-        Some(how) => Err(LaunchError::Privileged {
-            path: path.to_owned(),
-            how,
-        }),
-        None => Ok(()),
-    }
+    })
 }
 
 fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
@@ -203,8 +205,8 @@ fn execute(path: &Path, arguments: &[CString], environment: &[CString]) -> Errno
     let Some(path) = c_string(path.as_os_str().to_owned()) else {
         return Errno::INVAL;
     };
-    let Err(error) = execve(&path, arguments, environment);
-    Errno::from_raw_os_error(error as i32)
+    let Err(errno) = exec::execute(&path, arguments, environment);
+    errno
 }
 
 /// What came from the system as an argument or a variable has no NUL in it.

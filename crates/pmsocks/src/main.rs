@@ -6,6 +6,7 @@
 mod around;
 mod check;
 mod entry;
+mod exec;
 mod executable;
 mod launch;
 mod name_server;
@@ -14,6 +15,7 @@ mod preload;
 mod program;
 mod rights;
 mod routes;
+mod supervise;
 
 use std::io::{self, Write};
 
@@ -42,11 +44,7 @@ fn run() -> u8 {
             complain(&format!("{error}\n"));
             FAILURE
         }),
-        Ok(Order::Run {
-            mode,
-            program,
-            arguments,
-        }) => launch::run(mode, &program, &arguments).unwrap_or_else(|error| {
+        Ok(Order::Run(call)) => launch::run(call).unwrap_or_else(|error| {
             complain(&format!("{error}\n"));
             error.exit_status()
         }),

@@ -45,11 +45,19 @@ pub(crate) enum Order {
     Help,
     Version,
     Check(Goal),
-    Run {
-        mode: Mode,
-        program: OsString,
-        arguments: Vec<OsString>,
-    },
+    Run(Call),
+}
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) mode: Mode,
+    pub(crate) program: OsString,
+    /// Without its name.
+    pub(crate) arguments: Vec<OsString>,
+    /// What it is to take for its name, if that is not what it is found by. The library says so, which
+    /// calls pmsocks for what a program executes and it cannot serve.
+    pub(crate) name: Option<OsString>,
 }
 
 /// How to get between the program and the network.
@@ -91,21 +99,24 @@ impl Order {
         let mut parser = Parser::from_args(arguments);
         let mut mode = Mode::Auto;
         let mut goal = None;
+        let mut name = None;
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('?' | 'h') | Long("help") => return Ok(Order::Help),
                 Short('V') | Long("version") => return Ok(Order::Version),
                 Short('m') | Long("mode") => mode = parser.value()?.string()?.parse()?,
+                Long("argv0") => name = Some(parser.value()?),
                 Short('c') | Long("check") => {
                     goal = Some(parser.value()?.string()?.parse::<Goal>()?);
                 }
                 Value(program) if goal.is_some() => return Err(OptionsError::CheckAndRun(program)),
                 Value(program) => {
-                    return Ok(Order::Run {
+                    return Ok(Order::Run(Call {
                         mode,
                         program,
                         arguments: parser.raw_args()?.collect(),
-                    });
+                        name,
+                    }));
                 }
                 other => return Err(other.unexpected().into()),
             }
@@ -174,34 +185,39 @@ mod tests {
         })
     }
 
+    fn call<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Call {
+        match Order::parse(arguments).unwrap() {
+            Order::Run(call) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_follows_the_path_belongs_to_the_program() {
-        let order = Order::parse(["--mode", "preload", "pminfo", "--mode", "-h", "--"]).unwrap();
-        let Order::Run {
-            mode,
-            program,
-            arguments,
-        } = order
-        else {
-            panic!("{order:?}")
-        };
-        assert_eq!(mode, Mode::Preload);
-        assert_eq!(program, "pminfo");
-        assert_eq!(arguments, ["--mode", "-h", "--"]);
+        let call = call(["--mode", "preload", "pminfo", "--mode", "-h", "--"]);
+        assert_eq!(call.mode, Mode::Preload);
+        assert_eq!(call.program, "pminfo");
+        assert_eq!(call.arguments, ["--mode", "-h", "--"]);
+        assert_eq!(call.name, None);
     }
 
     #[test]
     fn a_program_may_have_a_name_like_an_option() {
-        let order = Order::parse(["--", "--check", "x"]).unwrap();
-        assert!(matches!(order, Order::Run { program, .. } if program == "--check"));
+        assert_eq!(call(["--", "--check", "x"]).program, "--check");
+    }
+
+    #[test]
+    fn a_program_may_have_another_name_than_its_file() {
+        let call = call(["--mode", "supervise", "--argv0", "-sh", "/bin/sh", "-c"]);
+        assert_eq!(call.name.unwrap(), "-sh");
+        assert_eq!(call.arguments, ["-c"]);
     }
 
     #[test]
     fn arguments_need_not_be_text() {
         use std::os::unix::ffi::OsStrExt;
         let odd = std::ffi::OsStr::from_bytes(b"\xff\xfe").to_owned();
-        let order = Order::parse([OsString::from("true"), odd.clone()]).unwrap();
-        assert!(matches!(order, Order::Run { arguments, .. } if arguments == [odd]));
+        assert_eq!(call([OsString::from("true"), odd.clone()]).arguments, [odd]);
     }
 
     #[test]

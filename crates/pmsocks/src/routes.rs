@@ -56,7 +56,7 @@ fn ask_for_servers(
     let name_server = NameServer::from_text(name_server)?;
     let domains = own_domains(&fs::read_to_string(RESOLVER_FILE).unwrap_or_default());
     let mut found = socks_dial::HandedOn::default();
-    for Server { host, .. } in settings.server.iter().chain(servers(routes)) {
+    for Server { host, .. } in settings.server.iter().chain(routes.servers()) {
         let is_address = host.parse::<std::net::IpAddr>().is_ok();
         if !is_address && found.addresses(host).is_none() {
             found.add(host, name_server.addresses(host, &domains)?);
@@ -64,8 +64,4 @@ fn ask_for_servers(
     }
     settings.handed_on = found;
     Ok(())
-}
-
-fn servers(_routes: &Routes) -> impl Iterator<Item = &Server> {
-    std::iter::empty()
 }

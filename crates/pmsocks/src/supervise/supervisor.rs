@@ -1,0 +1,250 @@
+//! The supervisor's process: it starts the program's, answers for its connections, and waits for all that
+//! the program leaves behind.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Resource, Rlimit, WaitOptions, getpid, getrlimit, set_child_subreaper, setrlimit, setsid, wait,
+};
+
+use super::connections::Connections;
+use super::link::{self, End, Link, Report};
+use super::{child, ffi, front};
+use crate::launch::Program;
+use crate::routes::Configuration;
+
+/// Starts the program's process and supervises it, and its children, until the last has ended. The exit
+/// status is that of this process, in which nobody is interested.
+pub(super) fn run(front: Link, program: &Program, configuration: Configuration) -> u8 {
+    match Supervisor::start(front, program, configuration) {
+        Ok(Start::Supervisor(supervisor)) => supervisor.supervise(),
+        Ok(Start::Child(status)) => return status,
+        Err(error) => crate::complain(&format!("cannot supervise the program: {error}\n")),
+    }
+    0
+}
+
+struct Supervisor {
+    /// `None` once the program has ended, or the front.
+    front: Option<Link>,
+    signals: SignalFd,
+    /// `None` where the filter could not be installed, and when nobody is left that it asks about.
+    connections: Option<Connections>,
+    /// The program's process, until it has ended.
+    program: Option<Pid>,
+    is_stopped: bool,
+    /// Whether it was reported that the program connects.
+    has_connected: bool,
+}
+
+/// On which side of fork(2) this is.
+enum Start {
+    Supervisor(Box<Supervisor>),
+    /// The program could not be executed.
+    Child(u8),
+}
+
+/// What has happened.
+struct Events {
+    signalled: bool,
+    front: bool,
+    called: PollFlags,
+    dials: Vec<bool>,
+}
+
+impl Supervisor {
+    fn start(front: Link, program: &Program, configuration: Configuration) -> io::Result<Start> {
+        // Orphans of the program stay descendants.
+        set_child_subreaper(Some(getpid()))?;
+        let (link, childs) = link::pair()?;
+        let own = Pid::this();
+        let Some(process) = ffi::fork()? else {
+            drop((front, link));
+            return Ok(Start::Child(child::become_program(&childs, own, program)));
+        };
+        drop(childs);
+        // From here on nothing is inherited by the program. It may have had this signal ignored.
+        ffi::set_default(Signal::SIGCHLD as i32);
+        let mut set = SigSet::all();
+        set.thread_block()?;
+        set = SigSet::empty();
+        set.add(Signal::SIGCHLD);
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&set, flags)?;
+        // What a terminal sends is not for this process.
+        setsid()?;
+        let listener = link.take_over()?;
+        let kept = [
+            Some(front.as_fd()),
+            Some(signals.as_fd()),
+            Some(link.as_fd()),
+        ];
+        let listening = listener.as_ref().map(AsFd::as_fd);
+        let kept: Vec<BorrowedFd<'_>> = kept.into_iter().chain([listening]).flatten().collect();
+        front::let_go(&kept, false, configuration.settings.debug);
+        raise_limit();
+        link.release();
+        Ok(Start::Supervisor(Box::new(Supervisor {
+            front: Some(front),
+            signals,
+            connections: listener
+                .map(|listener: OwnedFd| Connections::new(listener, configuration)),
+            program: Some(process),
+            is_stopped: false,
+            has_connected: false,
+        })))
+    }
+
+    fn supervise(mut self) {
+        while self.wait_for_children() {
+            let events = match self.wait() {
+                Ok(events) => events,
+                Err(Errno::INTR) => continue,
+                Err(errno) => {
+                    // The program ends with this process, rather than wait for answers for ever.
+                    return crate::complain(&format!("the supervisor cannot go on: {errno}\n"));
+                }
+            };
+            if events.signalled {
+                while let Ok(Some(_)) = self.signals.read_signal() {}
+            }
+            if events.front {
+                self.obey();
+            }
+            self.connect(&events);
+        }
+    }
+
+    /// Waits for the next event, or until a connection has no more time.
+    fn wait(&self) -> Result<Events, Errno> {
+        let connections = self.connections.as_ref();
+        let until = connections.and_then(Connections::next_deadline);
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let front = self.front.as_ref().map(AsFd::as_fd);
+        let listener = connections.map(Connections::listener);
+        // The places of those that are not there are taken by one that has no events then.
+        let signals = self.signals.as_fd();
+        let mut polled = vec![
+            PollFd::from_borrowed_fd(signals, PollFlags::IN),
+            entry(front, signals),
+            entry(listener, signals),
+        ];
+        if let Some(connections) = connections {
+            polled.extend(connections.awaited());
+        }
+        poll(&mut polled, left.as_ref())?;
+        let happened = |entry: &PollFd<'_>| !entry.revents().is_empty();
+        Ok(Events {
+            signalled: happened(&polled[0]),
+            front: front.is_some() && happened(&polled[1]),
+            called: listener.map_or(PollFlags::empty(), |_| polled[2].revents()),
+            dials: polled[3..].iter().map(happened).collect(),
+        })
+    }
+
+    /// Does what the front wants. When it was killed, so is the program.
+    fn obey(&mut self) {
+        let order = self.front.as_ref().and_then(Link::next_signal);
+        if order.is_none() {
+            self.front = None;
+        }
+        let signal = order.map_or(Signal::SIGKILL as i32, i32::from);
+        // To go on is for who has stopped: a shell has told the program already.
+        let needless = signal == Signal::SIGCONT as i32 && !self.is_stopped;
+        if let Some(program) = self.program.filter(|_| !needless) {
+            ffi::send(program, signal);
+        }
+    }
+
+    fn connect(&mut self, events: &Events) {
+        let Some(connections) = &mut self.connections else {
+            return;
+        };
+        connections.drive(&events.dials);
+        if events.called.contains(PollFlags::IN) {
+            connections.answer_next();
+            if !self.has_connected && connections.has_begun() {
+                self.has_connected = true;
+                self.report(Report::Connecting);
+            }
+        } else if !events.called.is_empty() {
+            self.connections = None;
+        }
+    }
+
+    /// Takes note of all that happened to children; `false`: none is left. Those are all descendants,
+    /// since orphans become children.
+    fn wait_for_children(&mut self) -> bool {
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+        let mut ended = None;
+        let any_left = loop {
+            match wait(options) {
+                Ok(Some((pid, status))) if self.is_program(pid) => {
+                    if status.stopped() {
+                        self.is_stopped = true;
+                        self.report(Report::Stopped);
+                    } else if status.continued() {
+                        self.is_stopped = false;
+                    } else {
+                        self.program = None;
+                        ended = Some(end(status));
+                    }
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        if let Some(end) = ended {
+            self.report(Report::Ended {
+                end,
+                others_left: any_left,
+            });
+            self.front = None;
+        }
+        any_left
+    }
+
+    fn is_program(&self, pid: rustix::process::Pid) -> bool {
+        self.program.map(Pid::as_raw) == Some(pid.as_raw_nonzero().get())
+    }
+
+    fn report(&self, report: Report) {
+        if let Some(front) = &self.front {
+            front.report(report);
+        }
+    }
+}
+
+fn entry<'a>(wanted: Option<BorrowedFd<'a>>, otherwise: BorrowedFd<'a>) -> PollFd<'a> {
+    match wanted {
+        Some(descriptor) => PollFd::from_borrowed_fd(descriptor, PollFlags::IN),
+        None => PollFd::from_borrowed_fd(otherwise, PollFlags::empty()),
+    }
+}
+
+fn end(status: rustix::process::WaitStatus) -> End {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(status), _) => End::Exited(byte(status)),
+        (None, signal) => End::Killed(byte(signal.unwrap_or_default())),
+    }
+}
+
+/// Every connection in the making has a descriptor here.
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+}
