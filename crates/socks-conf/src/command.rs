@@ -62,12 +62,10 @@ pub struct Facts<'a> {
 #[non_exhaustive]
 pub enum Untrusted {
     /// Nobody looked who can write the configuration.
-    #[error("commands are off: it is not known who can write the configuration")]
+    #[error("it is not known who can write the configuration")]
     Unknown,
     /// Somebody else can write it at any time.
-    #[error(
-        "commands are off: the configuration belongs to user {owner}, not to root or to user {user}"
-    )]
+    #[error("the configuration belongs to user {owner}, not to root or to user {user}")]
     Owner {
         /// Whose it is.
         owner: u32,
@@ -76,7 +74,7 @@ pub enum Untrusted {
     },
     /// Others than the owner can write it.
     #[error(
-        "commands are off: the configuration has mode {mode:03o}, so others than its owner can write it (chmod go-w)"
+        "the configuration has mode {mode:03o}, so others than its owner can write it (chmod go-w)"
     )]
     Writable {
         /// The permissions.

@@ -90,8 +90,11 @@ const DYNAMIC: &str = "bash -c 'exec 3<>/dev/tcp/HOST/44321 && head -c 12 <&3 | 
 /// The same by one that is not. It ends when the pmcd has seen that its client has.
 const STATIC: &str = "busybox nc HOST 44321 </dev/null | head -c 12 | od -A n -t x1";
 
-/// A user without any rights.
-const AS_NOBODY: &str = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+/// What comes before a command for it to be root's, or that of a user without any rights.
+const USERS: [&str; 2] = ["", "setpriv --reuid 65534 --regid 65534 --clear-groups"];
+
+/// Where danted is.
+const SERVER: &str = "SOCKS_SERVER=10.1.0.1";
 
 impl Site {
     fn make() -> Result<Site> {
@@ -130,20 +133,14 @@ impl Site {
             shown.contains("of /etc/pcp_socks.conf decides: sockd"),
             "it says {shown}"
         );
-        for user in ["", AS_NOBODY] {
-            self.reaches(
-                root,
-                &format!("{user} pmsocks {DYNAMIC}"),
-                Firewall::OUTSIDE,
-            )?;
-            self.reaches(
-                root,
-                &format!("{user} pmsocks {DYNAMIC}"),
-                Firewall::OUTSIDE_NAME,
-            )?;
-            self.reaches(root, &format!("{user} pmsocks {STATIC}"), Firewall::OUTSIDE)?;
+        tell("reaching the pmcd outside: by address, by danted's name for it, by a static program");
+        for user in USERS {
+            self.reaches(root, user, DYNAMIC, Firewall::OUTSIDE)?;
+            self.reaches(root, user, DYNAMIC, Firewall::OUTSIDE_NAME)?;
+            self.reaches(root, user, STATIC, Firewall::OUTSIDE)?;
         }
         if place == Place::Beside {
+            tell("asking it by a real client");
             let client = format!("pmsocks pminfo -h {} -f pmcd.hostname", Firewall::OUTSIDE);
             let shown = self.run(root, &format!("{SERVER} {client}"))?;
             ensure!(
@@ -154,23 +151,20 @@ impl Site {
         Ok(())
     }
 
-    /// The pmcd outside answers a program, and danted has seen the connection. `HOST` in the command is
-    /// the name or the address.
-    fn reaches(&self, root: &Root, command: &str, host: &str) -> Result<()> {
-        let command = command.replace("HOST", host);
-        tell(&format!("connecting: {command}"));
+    /// The pmcd outside answers a program of this user, and danted has seen the connection. `HOST` in
+    /// the program's command is the name or the address.
+    fn reaches(&self, root: &Root, user: &str, program: &str, host: &str) -> Result<()> {
+        let program = program.replace("HOST", host);
+        let command = format!("{SERVER} {user} pmsocks {program}");
         let before = self.danted.connections();
-        let shown = self.run(root, &format!("{SERVER} {command}"))?;
+        let shown = self.run(root, &command)?;
         ensure!(
             // The length of its first PDU, and the type of an error PDU, as which it greets.
             shown.starts_with(" 00 00 00 ") && shown.contains(" 00 00 70 00"),
-            "pmcd's greeting is {shown:?}"
+            "`{command}` shows {shown:?} and not pmcd's greeting"
         );
-        eventually(PATIENCE, "danted to log it", || {
+        eventually(PATIENCE, format!("danted to log `{command}`"), || {
             self.danted.connections() > before
         })
     }
 }
-
-/// A setting before a command.
-const SERVER: &str = "SOCKS_SERVER=10.1.0.1";
