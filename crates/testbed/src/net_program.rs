@@ -110,7 +110,7 @@ mod tests {
             "nonblock",
             "epoll before",
             "connect: EINPROGRESS\nbefore: out\nerror before: none\npeer before: the target\n\
-             connect again: connected\nsettings: nonblock cloexec nodelay keepalive same-socket\n\
+             connect again: connected\nsettings: nonblock cloexec nodelay keepalive\n\
              pending\n",
         ),
     ];

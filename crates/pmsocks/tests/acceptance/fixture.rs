@@ -16,6 +16,9 @@ pub(crate) const EVERYWHERE: &str = "direct LOCALHOSTNAME\nsockd 0.0.0.0 0.0.0.0
 /// The port of the server that sends back what it gets.
 pub(crate) const ECHO: &str = "7";
 
+/// Where programs are: those of Debian, whatever else the user of the tests has.
+pub(crate) const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// How a program is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -105,6 +108,7 @@ impl Bed {
         let program = self.scratch.join("pmsocks");
         let client = self.wall.inside().client_as(who, program).args(words);
         client
+            .env("PATH", PATH)
             .env("PCP_SOCKS_CONF", self.scratch.join("pcp_socks.conf"))
             .env("SOCKS_SERVER", Firewall::GATE)
     }

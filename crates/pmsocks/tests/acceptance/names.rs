@@ -101,7 +101,7 @@ fn a_name_stays_unknown_where_no_route_sends_it_to_a_server() {
         }
     }
     bed.routes(crate::fixture::EVERYWHERE);
-    for (how, host) in [("numeric", NAME), ("", ""), ("", "a..b"), ("", "no name")] {
+    for (how, host) in [("numeric", NAME), ("", "")] {
         let client = caller.to(&bed, WAYS[1], host, &["name", how]);
         assert_eq!(lines(&client), ["unknown"], "{how} {host:?}");
     }

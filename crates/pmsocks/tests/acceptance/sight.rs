@@ -57,12 +57,13 @@ before: nothing
 error before: none
 peer before: ENOTCONN
 connect again: EALREADY
-settings: nonblock cloexec nodelay keepalive same-socket
+settings: nonblock cloexec nodelay keepalive
 pending
 after: out
 error: none
 peer: the target
-settings: nonblock cloexec nodelay keepalive same-socket
+settings: nonblock cloexec nodelay keepalive
+socket: the same
 early byte: EAGAIN
 connect at last: EISCONN
 echo
