@@ -1,13 +1,11 @@
 //! A firewall, and `pmsocks` on the host inside of it.
 
 use std::fs::{self, Permissions};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use testbed::{
-    Client, Conduct, Finished, Firewall, Linkage, NetProgram, Pmcd, Scratch, SocksStub, Stop, Stub,
-    Who, Wire,
+    Client, Conduct, Finished, Firewall, Linkage, NetProgram, Pmcd, Scratch, SocksStub, Stub, Who,
 };
 
 /// The routes of tests that say nothing about routes.
@@ -125,7 +123,7 @@ impl Bed {
 
     /// The same elsewhere outside.
     pub(crate) fn echo_at(&self, address: &str, port: u16) -> Stub {
-        self.wall.outside().stub(address, port, send_back).unwrap()
+        self.wall.outside().echo(address, port).unwrap()
     }
 
     /// A pmcd outside whose metric `pmcd.hostname` says `alpha`.
@@ -145,14 +143,6 @@ impl Bed {
     pub(crate) fn stub_at(&self, address: &str, port: u16, conduct: Conduct) -> SocksStub {
         SocksStub::start(self.wall.gate(), address, port, conduct).unwrap()
     }
-}
-
-/// Sends back what comes.
-pub(crate) fn send_back(wire: Wire, _: &Stop) -> anyhow::Result<()> {
-    let mut stream: &TcpStream = wire.stream();
-    // Clients may leave as they like.
-    let _ = std::io::copy(&mut &*stream, &mut stream);
-    Ok(())
 }
 
 /// The library, which cargo has put beside the tests that depend on it.

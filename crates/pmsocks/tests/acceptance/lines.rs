@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use testbed::{Conduct, Firewall, Linkage, PATIENCE, SocksStub, Stub, Who, eventually};
 
-use crate::fixture::{Bed, Caller, MODES, Way, assert_told, send_back};
+use crate::fixture::{Bed, Caller, MODES, Way, assert_told};
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Crossing {
             (inside, "127.0.0.1", 7),
             (inside, "::1", 7),
         ];
-        let direct = direct.map(|(host, address, port)| host.stub(address, port, send_back));
+        let direct = direct.map(|(host, address, port)| host.echo(address, port));
         Crossing {
             caller: Caller::new(Linkage::Dynamic),
             usual: bed.stub(Conduct::default()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testbed::{Client, Conduct, Finished, Firewall, Held, Linkage, PATIENCE, eventually};
 
-use crate::fixture::{Bed, Caller, MODES, Way, lines, send_back};
+use crate::fixture::{Bed, Caller, MODES, Way, lines};
 
 /// Every linkage in the ways that it can be run.
 const RUNS: [(Linkage, Way); 4] = [
@@ -256,7 +256,7 @@ fn a_direct_route_is_seen_as_it_is() {
     let bed = Bed::new();
     bed.routes("direct 0.0.0.0 0.0.0.0\n");
     let stub = bed.stub(Conduct::default());
-    let _echo = bed.wall.gate().stub(Firewall::GATE, 7, send_back).unwrap();
+    let _echo = bed.wall.gate().echo(Firewall::GATE, 7).unwrap();
     for (linkage, way) in RUNS {
         let caller = Caller::new(linkage);
         for (command, wanted) in [
