@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use testbed::{Client, Conduct, Finished, Firewall, Held, Linkage, PATIENCE, eventually};
+use testbed::{
+    Client, Conduct, Finished, Firewall, Held, Linkage, PATIENCE, eventually, eventually_some,
+};
 
 use crate::fixture::{Bed, Caller, MODES, Way, lines};
 
@@ -26,14 +28,15 @@ fn held() -> (Held, Conduct) {
 
 /// Runs a program, and lets the SOCKS server answer when it has printed this line.
 fn release_at(line: &str, client: &Client, held: &Held) -> Finished {
-    let running = client.start().unwrap();
-    let printed = || running.stdout().lines().any(|printed| printed == line);
-    if eventually(PATIENCE, line, printed).is_err() {
-        panic!(
-            "`{client}` printed {:?}, {:?}",
-            running.stdout(),
-            running.stderr()
-        );
+    let mut running = client.start().unwrap();
+    let come = eventually_some(PATIENCE, line, || {
+        let printed = running.stdout().lines().any(|printed| printed == line);
+        let ended = running.process().ended().unwrap().is_some();
+        (printed || ended).then_some(printed)
+    });
+    if !come.is_ok_and(|printed| printed) {
+        let (out, err) = (running.stdout(), running.stderr());
+        panic!("`{client}` did not come to {line:?}: it printed {out:?}, {err:?}");
     }
     held.release();
     running.finish().unwrap()
