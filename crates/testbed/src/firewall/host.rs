@@ -172,6 +172,19 @@ impl Host {
         self.enter(|| Stub::start_on(address, script))?
     }
 
+    /// A server that sends back what it receives.
+    ///
+    /// # Errors
+    /// See [`Host::stub`].
+    pub fn echo(&self, address: &str, port: u16) -> Result<Stub> {
+        self.stub(address, port, |wire, _| {
+            let mut stream: &TcpStream = wire.stream();
+            // Clients may leave as they like.
+            let _ = std::io::copy(&mut &*stream, &mut stream);
+            Ok(())
+        })
+    }
+
     /// Whether somebody takes connections there, seen from this host.
     pub(super) fn reaches(&self, address: SocketAddr) -> bool {
         self.enter(|| TcpStream::connect_timeout(&address, GLANCE).is_ok())

@@ -45,6 +45,10 @@ impl Firewall {
     pub const OUTSIDE: &str = "10.2.0.2";
     /// Its IPv6 address.
     pub const OUTSIDE6: &str = "fd02::2";
+    /// An address to which the firewall's routes say that it cannot be reached.
+    pub const UNREACHABLE: &str = "10.4.0.1";
+    /// An address to which the firewall has no route.
+    pub const NO_NETWORK: &str = "10.5.0.1";
     /// The name that the firewall has for [`Firewall::OUTSIDE`].
     pub const OUTSIDE_NAME: &str = "outside.example";
     /// The name that the firewall has for [`Firewall::OUTSIDE6`].
@@ -98,7 +102,8 @@ impl Firewall {
              address add 10.2.0.1/24 dev out0
              address add fd02::1/64 dev out0 nodad
              link set in0 up
-             link set out0 up"
+             link set out0 up
+             route add unreachable 10.4.0.0/24"
         ))?;
         self.inside.ip("address add 10.1.0.2/24 dev eth0
              address add fd01::2/64 dev eth0 nodad
