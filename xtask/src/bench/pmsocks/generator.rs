@@ -77,6 +77,7 @@ impl Job {
         Wrapper {
             contender: self.contender,
             program: self.program.as_deref(),
+            work: self.load.work,
             folder: &self.folder,
         }
     }
@@ -87,9 +88,7 @@ impl Job {
             (Work::Pminfo { server, .. }, Contender::Dialogue) => self.dialogues(server),
             (Work::Pminfo { .. }, _) => self.pminfos(),
             (Work::Connect { .. }, _) => connects::measure(self.length, |client| {
-                let mut command =
-                    self.wrapper()
-                        .command(work.server(), work.routes(), client.get_program())?;
+                let mut command = self.wrapper().command(client.get_program())?;
                 command.args(client.get_args());
                 Ok(command)
             }),
@@ -109,12 +108,9 @@ impl Job {
     }
 
     fn pminfos(&self) -> Result<Sample> {
-        let work = self.load.work;
         let host = outside().ip().to_string();
         let times = repeat(self.length, || {
-            let mut pminfo = self
-                .wrapper()
-                .command(work.server(), work.routes(), "pminfo")?;
+            let mut pminfo = self.wrapper().command("pminfo")?;
             pminfo.args(["-h", &host, "-f", "pmcd.hostname"]);
             time_pminfo(pminfo)
         })?;

@@ -46,7 +46,8 @@ to be run as root.
                      routes; \"first\" is the first one of a program
                      decide: nothing but the decision by 1000 lines (only ours)
   --contender NAME   only this contender; may repeat:
-                     direct, dialogue, ours, supervise, tsocks, proxychains4";
+                     direct, dialogue, ours, library (without the launcher), supervise,
+                     tsocks, proxychains4";
 
 pub(super) fn run(mut args: lexopt::Parser) -> Result<()> {
     match Word::take(&mut args)? {
@@ -86,6 +87,7 @@ impl Suite for Pmsocks {
             (_, Contender::Ours) => true,
             (Work::Decide { .. }, _) => false,
             (Work::Connect { .. }, Contender::Dialogue) => false,
+            (Work::Connect { .. }, Contender::Direct) => true,
             (Work::Pminfo { lines, .. } | Work::Connect { lines }, _) => lines == 1,
         }
     }
