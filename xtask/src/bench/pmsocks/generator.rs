@@ -101,9 +101,7 @@ impl Job {
     }
 
     fn dialogues(&self, server: Server) -> Result<Sample> {
-        let times = repeat(self.length, || {
-            dialogue::connect(server.address(), outside())
-        })?;
+        let times = repeat(self.length, || dialogue::run(server))?;
         Ok(sample(&times))
     }
 
@@ -135,14 +133,17 @@ fn time_pminfo(mut pminfo: Command) -> Result<Duration> {
     Ok(took)
 }
 
-/// Does the job that the arguments describe, or is the client of one that measures connections.
+/// Does the job that the arguments describe, or is a client of one.
 pub(super) fn run(args: lexopt::Parser) -> Result<()> {
     let mut first = args.clone();
-    if let Some(Long("connect")) = first.next()? {
-        return connects::run_client(first.value()?.parse()?);
+    match first.next()? {
+        Some(Long("connect")) => connects::run_client(first.value()?.parse()?),
+        Some(Long("dialogue")) => dialogue::run_client(first.value()?.parse()?),
+        _ => {
+            println!("{}", Job::parse(args)?.run()?);
+            Ok(())
+        }
     }
-    println!("{}", Job::parse(args)?.run()?);
-    Ok(())
 }
 
 #[cfg(test)]

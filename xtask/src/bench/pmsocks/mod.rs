@@ -41,7 +41,7 @@ to be run as root.
   --quick            the same as --rounds 1 --seconds 0.3
   --load NAME        only this load; may repeat:
                      microsocks, danted: pminfo through this server
-                     lines: pminfo through microsocks, with 1000 lines of routes (only ours)
+                     lines: pminfo through danted, with 1000 lines of routes (only ours)
                      connect-1, connect-1000: connections over a direct route, with so many lines of
                      routes; \"first\" is the first one of a program
                      decide: nothing but the decision by 1000 lines (only ours)
