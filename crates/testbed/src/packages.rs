@@ -280,6 +280,18 @@ pub const PACKAGES: &[Package] = &[
         purpose: "a proxy to compare speed with",
         proof: &["/usr/sbin/haproxy"],
     },
+    Package {
+        name: "tsocks",
+        needed_for: NeededFor::Comparison,
+        purpose: "what runs clients through SOCKS servers for PCP's own pmsocks",
+        proof: &["/usr/bin/tsocks", "/usr/lib/x86_64-linux-gnu/libtsocks.so"],
+    },
+    Package {
+        name: "proxychains4",
+        needed_for: NeededFor::Comparison,
+        purpose: "another one that runs clients through SOCKS servers",
+        proof: &["/usr/bin/proxychains4"],
+    },
 ];
 
 impl Package {

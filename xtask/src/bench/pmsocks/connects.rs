@@ -1,7 +1,7 @@
 //! Connections over a direct route: a client that makes many, which contenders can be loaded into,
 //! and somebody who takes them.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
@@ -58,13 +58,14 @@ fn run(mut client: Command) -> Result<Sample> {
         .with_context(|| format!("a client printed {said:?}"))
 }
 
-/// Takes connections in a thread and resets each at once, so that no port is kept from being used
-/// again.
+/// Takes connections in a thread, and resets each once a byte has come, so that no port is kept from
+/// being used again.
 fn take_connections() -> Result<SocketAddrV4> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0]);
             // A connection that is closed in order costs a port for a while, and nothing else.
             let _ = set_socket_linger(&stream, Some(Duration::ZERO));
         }
@@ -92,8 +93,10 @@ fn connect_once(address: SocketAddrV4) -> Result<Duration> {
     let start = Instant::now();
     connect(socket.as_raw_fd(), &address).context("cannot connect")?;
     let took = start.elapsed();
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(&[0])?;
     // Waits for the reset, so that there is never more than one connection.
-    let _ = TcpStream::from(socket).read(&mut [0]);
+    let _ = stream.read(&mut [0]);
     Ok(took)
 }
 

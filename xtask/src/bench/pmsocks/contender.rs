@@ -1,6 +1,6 @@
 //! The contenders, where their programs are, and how they are told what to do.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,8 +10,8 @@ use testbed::clean_command;
 use super::super::proxy::first_file;
 use super::super::suite;
 use super::super::{build_ours, cargo_build_release};
-use super::settings::{self, Routes};
-use super::sides::Server;
+use super::load::Work;
+use super::settings;
 
 /// What takes a client through the firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,9 @@ pub(in crate::bench) enum Contender {
     Dialogue,
     /// The pmsocks of this workspace, with its library loaded into the client.
     Ours,
-    /// The same, as a supervisor of the client.
+    /// The library alone, loaded into the client without the launcher.
+    Library,
+    /// Our pmsocks as a supervisor of the client.
     Supervise,
     Tsocks,
     Proxychains,
@@ -33,6 +35,7 @@ impl suite::Contender for Contender {
         Contender::Direct,
         Contender::Dialogue,
         Contender::Ours,
+        Contender::Library,
         Contender::Supervise,
         Contender::Tsocks,
         Contender::Proxychains,
@@ -45,6 +48,7 @@ impl suite::Contender for Contender {
             Contender::Direct => "direct",
             Contender::Dialogue => "dialogue",
             Contender::Ours => "ours",
+            Contender::Library => "library",
             Contender::Supervise => "supervise",
             Contender::Tsocks => "tsocks",
             Contender::Proxychains => "proxychains4",
@@ -56,6 +60,7 @@ impl suite::Contender for Contender {
             Contender::Direct => "direct",
             Contender::Dialogue => "bare dialogue",
             Contender::Ours => "ours",
+            Contender::Library => "ours, library alone",
             Contender::Supervise => "ours, supervising",
             Contender::Tsocks => "tsocks",
             Contender::Proxychains => "proxychains4",
@@ -69,66 +74,90 @@ impl suite::Contender for Contender {
     fn program(self) -> Result<Option<PathBuf>> {
         match self {
             Contender::Direct | Contender::Dialogue => Ok(None),
-            Contender::Ours | Contender::Supervise => build_pmsocks().map(Some),
+            Contender::Ours | Contender::Supervise => build_launcher().map(Some),
+            Contender::Library => build_library().map(Some),
             Contender::Tsocks => first_file(&["/usr/bin/tsocks"]).map(Some),
             Contender::Proxychains => first_file(&["/usr/bin/proxychains4"]).map(Some),
         }
     }
 }
 
-/// The launcher, which finds the library beside itself.
-fn build_pmsocks() -> Result<PathBuf> {
-    let launcher = build_ours("pmsocks")?;
-    cargo_build_release("pmsocks-preload")?;
-    let library = launcher.with_file_name("libpmsocks_preload.so");
-    ensure!(library.is_file(), "the build left no {}", library.display());
-    Ok(launcher)
+fn build_launcher() -> Result<PathBuf> {
+    build_library()?;
+    build_ours("pmsocks")
 }
 
-/// A contender with its program, and the folder with the files that say where the servers are.
+/// The launcher finds it beside itself.
+fn build_library() -> Result<PathBuf> {
+    cargo_build_release("pmsocks-preload")?;
+    let this = std::env::current_exe().context("cannot find the running program")?;
+    let library = this.with_file_name("libpmsocks_preload.so");
+    ensure!(library.is_file(), "the build left no {}", library.display());
+    Ok(library)
+}
+
+/// A contender with its program under a load, and the folder with the files that say where the
+/// servers are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wrapper<'a> {
     pub(super) contender: Contender,
     pub(super) program: Option<&'a Path>,
+    pub(super) work: Work,
     pub(super) folder: &'a Path,
 }
 
 impl Wrapper<'_> {
-    /// The command that runs `client` through this contender, which uses `server` where its routes
-    /// say so.
-    pub(super) fn command(
-        &self,
-        server: Server,
-        routes: Routes,
-        client: impl AsRef<OsStr>,
-    ) -> Result<Command> {
-        let program = || self.program.context("the contender has no program");
+    /// The command that runs `client` through this contender.
+    pub(super) fn command(&self, client: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = match self.contender {
-            Contender::Direct => return Ok(clean_command(client)),
             Contender::Dialogue => bail!("a dialogue alone runs no client"),
-            Contender::Ours | Contender::Supervise => {
-                let mut command = clean_command(program()?);
-                command.env("PCP_SOCKS_CONF", settings::routes_file(self.folder, routes));
-                command.env("SOCKS_SERVER", server.address().to_string());
-                command
-            }
-            Contender::Tsocks => {
-                let mut command = clean_command(program()?);
-                let file = settings::tsocks_file(self.folder, server);
-                command.env("TSOCKS_CONF_FILE", file);
-                command
-            }
-            Contender::Proxychains => {
-                let mut command = clean_command(program()?);
-                command.arg("-q").arg("-f");
-                command.arg(settings::proxychains_file(self.folder, server));
+            Contender::Direct | Contender::Library => clean_command(client),
+            _ => {
+                let mut command = clean_command(self.program()?);
+                command.args(self.options()).arg(client);
                 command
             }
         };
-        if self.contender == Contender::Supervise {
-            command.args(["--mode", "supervise"]);
-        }
-        command.arg(client);
+        command.envs(self.environment()?);
         Ok(command)
+    }
+
+    fn program(&self) -> Result<&Path> {
+        self.program.context("the contender has no program")
+    }
+
+    fn options(&self) -> Vec<OsString> {
+        match (self.contender, self.work) {
+            // The client is this program, which can also do without the C library.
+            (Contender::Ours, Work::Connect { .. }) => ["--mode", "preload"].map(Into::into).into(),
+            (Contender::Supervise, _) => ["--mode", "supervise"].map(Into::into).into(),
+            (Contender::Proxychains, _) => {
+                let file = settings::proxychains_file(self.folder, self.work.server());
+                vec!["-q".into(), "-f".into(), file.into()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let server = self.work.server();
+        Ok(match self.contender {
+            Contender::Tsocks => {
+                let file = settings::tsocks_file(self.folder, server);
+                vec![("TSOCKS_CONF_FILE", file.into())]
+            }
+            Contender::Ours | Contender::Library | Contender::Supervise => {
+                let routes = settings::routes_file(self.folder, self.work.routes());
+                let mut settings = vec![
+                    ("PCP_SOCKS_CONF", routes.into()),
+                    ("SOCKS_SERVER", server.address().to_string().into()),
+                ];
+                if self.contender == Contender::Library {
+                    settings.push(("LD_PRELOAD", self.program()?.into()));
+                }
+                settings
+            }
+            Contender::Direct | Contender::Dialogue | Contender::Proxychains => Vec::new(),
+        })
     }
 }

@@ -1,4 +1,6 @@
-//! The dialogue with a SOCKS server as it is at its best: blocking calls, and nothing else.
+//! The dialogue with a SOCKS server as it is at its best: blocking calls, and nothing else. It is done
+//! by a process that is started for it, since that is what pminfo is too: a server that has nothing
+//! else to do answers a second dialogue faster than the first after a pause.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,14 +9,35 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use socks_proto::{Client, Progress, Target, Version};
 
+use super::super::process::own_subcommand;
+use super::sides::{Server, outside};
+use crate::tree::output;
+
 /// Bounds each wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// More than an answer of a server, or the first word of a pmcd.
 const SCRATCH: usize = 512;
 
-/// Connects to `target` through `server`, and tells how long that took.
-pub(super) fn connect(server: SocketAddr, target: SocketAddr) -> Result<Duration> {
+/// Runs a process that does it, and gives what it says about how long that took.
+pub(super) fn run(server: Server) -> Result<Duration> {
+    let mut client = own_subcommand("pmsocks", "load-generator")?;
+    client.arg(format!("--dialogue={}", server.address()));
+    let said = output(&mut client)?;
+    let nanos = said
+        .parse()
+        .with_context(|| format!("{said:?} is not a time"))?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// The process: connects to the pmcd outside through `server`, and prints how many nanoseconds that
+/// took.
+pub(super) fn run_client(server: SocketAddr) -> Result<()> {
+    println!("{}", connect(server, outside())?.as_nanos());
+    Ok(())
+}
+
+fn connect(server: SocketAddr, target: SocketAddr) -> Result<Duration> {
     let mut client = Client::new(Version::V5, &Target::Address(target), "", None)?;
     let start = Instant::now();
     let mut stream = TcpStream::connect(server).context("cannot connect to the SOCKS server")?;

@@ -77,6 +77,7 @@ impl Job {
         Wrapper {
             contender: self.contender,
             program: self.program.as_deref(),
+            work: self.load.work,
             folder: &self.folder,
         }
     }
@@ -87,9 +88,7 @@ impl Job {
             (Work::Pminfo { server, .. }, Contender::Dialogue) => self.dialogues(server),
             (Work::Pminfo { .. }, _) => self.pminfos(),
             (Work::Connect { .. }, _) => connects::measure(self.length, |client| {
-                let mut command =
-                    self.wrapper()
-                        .command(work.server(), work.routes(), client.get_program())?;
+                let mut command = self.wrapper().command(client.get_program())?;
                 command.args(client.get_args());
                 Ok(command)
             }),
@@ -102,19 +101,14 @@ impl Job {
     }
 
     fn dialogues(&self, server: Server) -> Result<Sample> {
-        let times = repeat(self.length, || {
-            dialogue::connect(server.address(), outside())
-        })?;
+        let times = repeat(self.length, || dialogue::run(server))?;
         Ok(sample(&times))
     }
 
     fn pminfos(&self) -> Result<Sample> {
-        let work = self.load.work;
         let host = outside().ip().to_string();
         let times = repeat(self.length, || {
-            let mut pminfo = self
-                .wrapper()
-                .command(work.server(), work.routes(), "pminfo")?;
+            let mut pminfo = self.wrapper().command("pminfo")?;
             pminfo.args(["-h", &host, "-f", "pmcd.hostname"]);
             time_pminfo(pminfo)
         })?;
@@ -139,14 +133,17 @@ fn time_pminfo(mut pminfo: Command) -> Result<Duration> {
     Ok(took)
 }
 
-/// Does the job that the arguments describe, or is the client of one that measures connections.
+/// Does the job that the arguments describe, or is a client of one.
 pub(super) fn run(args: lexopt::Parser) -> Result<()> {
     let mut first = args.clone();
-    if let Some(Long("connect")) = first.next()? {
-        return connects::run_client(first.value()?.parse()?);
+    match first.next()? {
+        Some(Long("connect")) => connects::run_client(first.value()?.parse()?),
+        Some(Long("dialogue")) => dialogue::run_client(first.value()?.parse()?),
+        _ => {
+            println!("{}", Job::parse(args)?.run()?);
+            Ok(())
+        }
     }
-    println!("{}", Job::parse(args)?.run()?);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ pub(in crate::bench) const LOADS: [Load; 6] = [
     },
     Load {
         name: "lines",
-        title: "pminfo through microsocks, 1000 lines of routes",
-        work: pminfo(Server::Microsocks, MANY),
+        title: "pminfo through danted, 1000 lines of routes",
+        work: pminfo(Server::Danted, MANY),
     },
     Load {
         name: "connect-1",

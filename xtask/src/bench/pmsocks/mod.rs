@@ -41,12 +41,13 @@ to be run as root.
   --quick            the same as --rounds 1 --seconds 0.3
   --load NAME        only this load; may repeat:
                      microsocks, danted: pminfo through this server
-                     lines: pminfo through microsocks, with 1000 lines of routes (only ours)
+                     lines: pminfo through danted, with 1000 lines of routes (only ours)
                      connect-1, connect-1000: connections over a direct route, with so many lines of
                      routes; \"first\" is the first one of a program
                      decide: nothing but the decision by 1000 lines (only ours)
   --contender NAME   only this contender; may repeat:
-                     direct, dialogue, ours, supervise, tsocks, proxychains4";
+                     direct, dialogue, ours, library (without the launcher), supervise,
+                     tsocks, proxychains4";
 
 pub(super) fn run(mut args: lexopt::Parser) -> Result<()> {
     match Word::take(&mut args)? {
@@ -86,6 +87,7 @@ impl Suite for Pmsocks {
             (_, Contender::Ours) => true,
             (Work::Decide { .. }, _) => false,
             (Work::Connect { .. }, Contender::Dialogue) => false,
+            (Work::Connect { .. }, Contender::Direct) => true,
             (Work::Pminfo { lines, .. } | Work::Connect { lines }, _) => lines == 1,
         }
     }

@@ -58,7 +58,8 @@ mod tests {
         assert_eq!(go_on(Duration::ZERO, &mut once).unwrap().len(), 1);
         let times = go_on(Duration::from_secs(60), &mut once).unwrap();
         assert_eq!(times.len(), MOST);
-        assert_eq!(sample(&times).get(Figure::P50), Some(3.0));
+        let median = sample(&times).get(Figure::P50).unwrap();
+        assert!((median - 3.0).abs() < 0.01, "{median}");
         assert_eq!(count, MOST + 1);
     }
 }

@@ -67,3 +67,50 @@ fn decision(results: &Results<Contender>, load: &Load) -> Option<String> {
         &format!("{micros:.1} µs"),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::figures::Sample;
+    use super::super::super::suite::find_load;
+    use super::*;
+
+    const WHO: [Contender; 4] = [
+        Contender::Direct,
+        Contender::Dialogue,
+        Contender::Ours,
+        Contender::Tsocks,
+    ];
+
+    /// What is said when pminfo took the contenders so long, once, and connections of ours with one
+    /// line and many, and a decision.
+    fn verdicts(pminfo: [f64; 4], connect: [f64; 2], decision: f64) -> String {
+        let mut results = Results::default();
+        let mut push = |load, contender, micros| {
+            let sample = Sample::default().with(Figure::P50, micros);
+            let load = find_load(&LOADS, load).unwrap();
+            results.push(load, contender, Some(sample));
+        };
+        for (contender, micros) in WHO.into_iter().zip(pminfo) {
+            push("danted", contender, micros);
+        }
+        for (load, micros) in ["connect-1", "connect-1000"].into_iter().zip(connect) {
+            push(load, Contender::Ours, micros);
+        }
+        push("decide", Contender::Ours, decision);
+        lines(&results, &LOADS)
+    }
+
+    #[test]
+    fn what_is_required_is_met_at_its_limit_and_missed_beyond() {
+        let text = verdicts([1500.0, 500.0, 2200.0, 2200.0], [10.0, 59.0], 49.0);
+        assert_eq!(text.matches(", holds\n").count(), 4, "{text}");
+        let text = verdicts([1500.0, 500.0, 2250.0, 2200.0], [10.0, 60.0], 50.0);
+        assert_eq!(text.matches(", MISSED\n").count(), 4, "{text}");
+        assert!(text.contains("1.125, MISSED\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_verdict() {
+        assert_eq!(lines(&Results::default(), &LOADS), "");
+    }
+}
