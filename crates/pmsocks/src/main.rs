@@ -15,6 +15,7 @@ mod preload;
 mod program;
 mod rights;
 mod routes;
+mod streams;
 mod supervise;
 
 use std::io::{self, Write};
@@ -33,6 +34,7 @@ const FAILURE: u8 = 1;
     )
 )]
 fn run() -> u8 {
+    streams::fill();
     match Order::parse(std::env::args_os().skip(1)) {
         Err(error) => {
             complain(&format!("{error}\n\n{USAGE}"));
