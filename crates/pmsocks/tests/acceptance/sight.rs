@@ -42,10 +42,14 @@ fn release_at(line: &str, client: &Client, held: &Held) -> Finished {
     running.finish().unwrap()
 }
 
-/// Runs commands of the program, each with a server that is held until the program says `line`.
+/// Runs a command with a server that is held until the program says `line`.
 fn see(command: &[&str], line: &str, wanted: &str) {
+    see_in(&RUNS[..1], command, line, wanted);
+}
+
+fn see_in(runs: &[(Linkage, Way)], command: &[&str], line: &str, wanted: &str) {
     let bed = Bed::new();
-    for (linkage, way) in RUNS {
+    for (linkage, way) in runs.iter().copied() {
         let caller = Caller::new(linkage);
         let (held, conduct) = held();
         let _stub = bed.stub(conduct);
@@ -125,7 +129,7 @@ fn epoll_waits_on_another_number_of_the_socket() {
 #[test]
 fn a_signal_ends_a_connect_that_is_not_to_be_restarted() {
     let wanted = "signal\nconnect: EINTR\npending\nafter: out\nerror: none\necho\n";
-    see(&["signal", "plain"], "pending", wanted);
+    see_in(&RUNS, &["signal", "plain"], "pending", wanted);
 }
 
 #[test]
@@ -154,6 +158,44 @@ fn a_socket_that_is_closed_meanwhile_does_not_come_back() {
 fn a_child_waits_for_the_connection_of_its_parent() {
     let wanted = "connect: EINPROGRESS\npending\nchild: good\nafter: out\necho\n";
     see(&["fork-pending"], "pending", wanted);
+}
+
+const AT_ONCE: &str = "\
+connect: connected
+before: out
+error before: none
+peer before: the target
+connect again: EISCONN
+settings: nonblock cloexec nodelay keepalive
+pending
+after: out
+error: none
+peer: the target
+settings: nonblock cloexec nodelay keepalive
+socket: the same
+early byte: EAGAIN
+connect at last: EISCONN
+echo
+";
+
+#[test]
+fn a_supervised_connect_is_done_when_it_comes_back() {
+    let bed = Bed::new();
+    let _stub = bed.stub(Conduct::default());
+    for (linkage, way) in &RUNS[1..] {
+        let caller = Caller::new(*linkage);
+        for how in [
+            "poll",
+            "select",
+            "ppoll dup",
+            "epoll",
+            "epoll before",
+            "epoll dup before",
+        ] {
+            let shown = caller.echo(&bed, *way, &["nonblock", how]).run().unwrap();
+            assert_eq!(shown.stdout, AT_ONCE, "{linkage:?} {how}: {}", shown.stderr);
+        }
+    }
 }
 
 /// Runs a command in all ways with a server that answers at once.

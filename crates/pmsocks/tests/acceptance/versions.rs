@@ -206,7 +206,7 @@ fn a_wrong_password_is_told_from_everything_else() {
                 .env("SOCKS_USER", "alice")
                 .env("SOCKS_PASSWORD", "gu3ss");
             let refused = client.run().unwrap();
-            assert_told(&refused, &[&server, "authentication"]);
+            assert_told(&refused, &[&server, "refused user name and password"]);
             assert!(
                 refused.stderr.contains("Cannot connect to PMCD"),
                 "{refused}"
