@@ -102,6 +102,9 @@ fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), Se
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerError> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         bracketed(rest).ok_or_else(|| ServerError::Host(text.to_owned()))?
+    } else if text.parse::<Ipv6Addr>().is_ok() {
+        // An address as a whole has no port; one with a port must have the brackets.
+        (text, None)
     } else if text.matches(':').count() > 1 {
         return Err(ServerError::Brackets(text.to_owned()));
     } else {

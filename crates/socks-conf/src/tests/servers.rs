@@ -80,10 +80,9 @@ fn what_is_no_server_is_refused_with_its_reason() {
         assert!(matches!(wrong(port), ServerError::Port(_)), "{port}");
     }
     assert!(matches!(
-        wrong("2001:db8::1:1080"),
+        wrong("2001:db8:0:0:0:0:0:1:1080"),
         ServerError::Brackets(_)
     ));
-    assert!(matches!(wrong("::1"), ServerError::Brackets(_)));
     for option in [
         "fw;",
         "fw;version",
@@ -137,4 +136,13 @@ fn the_servers_of_all_lines_can_be_listed() {
         .map(|server| server.host.as_str())
         .collect();
     assert_eq!(names, ["fw2", "fw1", "fw2"]);
+}
+
+#[test]
+fn an_ipv6_address_alone_needs_no_brackets_and_has_no_port() {
+    let server: Server = "2001:db8::1:1080".parse().unwrap();
+    assert_eq!(server.host, "2001:db8::1:1080");
+    assert_eq!(server.port, None);
+    let server: Server = "::1;version=5".parse().unwrap();
+    assert_eq!((server.host.as_str(), server.port), ("::1", None));
 }
