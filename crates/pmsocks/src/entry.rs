@@ -20,3 +20,9 @@ extern "C" fn main(
 ) -> std::ffi::c_int {
     crate::run().into()
 }
+
+// The compiler's unwinder is linked in: loading libgcc_s would be a tenth of the time until the
+// program runs.
+#[cfg(not(test))]
+#[link(name = "gcc_eh", kind = "static", modifiers = "+whole-archive,-bundle")]
+unsafe extern "C" {}

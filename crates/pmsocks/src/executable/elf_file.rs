@@ -122,7 +122,9 @@ fn read_at(file: &mut File, offset: u64, length: u64) -> Result<Vec<u8>, io::Err
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
+    // One more than there is, so that the end is found without another place for it.
+    let room = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes = Vec::with_capacity(room + 1);
     file.take(length).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != length {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -17,9 +17,14 @@ impl Code<'_> {
         use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 
         const SYSCALL: &[u8] = &[0x0f, 0x05];
+        let mut candidates = memchr::memmem::find_iter(self.bytes, SYSCALL).peekable();
+        // Most programs have none, and a decoder has large tables to make first.
+        if candidates.peek().is_none() {
+            return false;
+        }
         let mut decoder = Decoder::with_ip(64, self.bytes, self.address, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
-        for found in memchr::memmem::find_iter(self.bytes, SYSCALL) {
+        for found in candidates {
             let start = self.function_around(found);
             // Going on from the candidate before is as good as from the function's start, and a piece
             // without known functions is decoded once instead of once for each candidate.
