@@ -34,9 +34,14 @@ pub(crate) fn find_launcher() {
     LAUNCHER.get_or_init(|| {
         let own = own_path()?;
         let folder = own.parent()?;
-        let places = [folder.join("pmsocks"), folder.join("../../bin/pmsocks")];
-        let found = places
+        let beside = folder.join("pmsocks");
+        // Elsewhere, a program of this name would be another one.
+        let installed = folder
+            .ends_with("lib/gatehouse")
+            .then(|| folder.join("../../bin/pmsocks"));
+        let found = [beside]
             .into_iter()
+            .chain(installed)
             .find(|place| accessat(CWD, place, Access::EXEC_OK, AtFlags::empty()).is_ok())?;
         CString::new(found.into_os_string().as_bytes()).ok()
     });
