@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::unistd::{ForkResult, Pid};
 use rustix::io::Errno;
@@ -145,6 +145,132 @@ fn checked(result: c_int) -> Result<(), Errno> {
 
 fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// A change of what an epoll instance watches.
+pub(super) struct Operation<'a> {
+    pub(super) epoll: BorrowedFd<'a>,
+    /// Whether the new file is added, or the old one taken out.
+    pub(super) adds: bool,
+    pub(super) events: u32,
+    pub(super) data: u64,
+}
+
+/// Changes what epoll instances watch under a number that belongs to another process. An instance knows
+/// files by the number that they had for who registered them; so that is what they get, in a process
+/// that is made for it.
+pub(super) fn with_number(
+    number: RawFd,
+    old: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    operations: &[Operation<'_>],
+) -> Result<(), Errno> {
+    let Some(helper) = fork().map_err(|_| Errno::AGAIN)? else {
+        let done = operate(number, old, new, operations);
+        // SAFETY: the process ends, without what ought to be done once only at the end of its parent.
+        unsafe { libc::_exit(done.is_err().into()) };
+    };
+    // It has nothing to wait for. How it went shows in the program, if anywhere.
+    let _ = nix::sys::wait::waitpid(helper, None);
+    Ok(())
+}
+
+/// What is done in the process that was made for it: nobody else uses its descriptors.
+fn operate(
+    number: RawFd,
+    old: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    operations: &[Operation<'_>],
+) -> Result<(), Errno> {
+    use rustix::io::fcntl_dupfd_cloexec;
+    // Out of the way of the number.
+    let old = fcntl_dupfd_cloexec(old, number + 1)?;
+    let new = fcntl_dupfd_cloexec(new, number + 1)?;
+    let mut epolls = Vec::new();
+    for operation in operations {
+        epolls.push(fcntl_dupfd_cloexec(operation.epoll, number + 1)?);
+    }
+    for adds in [false, true] {
+        let file = if adds { &new } else { &old };
+        // SAFETY: what was at the number is used by nobody in this process.
+        if unsafe { libc::dup2(file.as_raw_fd(), number) } < 0 {
+            return Err(last_error());
+        }
+        let pairs = operations.iter().zip(&epolls);
+        for (operation, epoll) in pairs.filter(|(operation, _)| operation.adds == adds) {
+            control(epoll.as_fd(), number, operation);
+        }
+    }
+    Ok(())
+}
+
+fn control(epoll: BorrowedFd<'_>, number: RawFd, operation: &Operation<'_>) {
+    let mut event = libc::epoll_event {
+        events: operation.events,
+        u64: operation.data,
+    };
+    let what = if operation.adds {
+        libc::EPOLL_CTL_ADD
+    } else {
+        libc::EPOLL_CTL_DEL
+    };
+    // SAFETY: the event is ours.
+    unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, number, &raw mut event) };
+}
+
+/// Reads an option of a socket, whatever it is. How many bytes it has.
+pub(super) fn get_option(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &mut [u8],
+) -> Result<usize, Errno> {
+    let mut length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
+    let socket = socket.as_raw_fd();
+    // SAFETY: the kernel writes no more than the length that is given, which is the room there is.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_getsockopt,
+            socket,
+            level,
+            name,
+            value.as_mut_ptr(),
+            &raw mut length,
+        )
+    };
+    if result < 0 {
+        return Err(last_error());
+    }
+    Ok(value.len().min(usize::try_from(length).unwrap_or(0)))
+}
+
+/// Sets an option of a socket, whatever it is.
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &[u8],
+) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
+    let socket = socket.as_raw_fd();
+    // SAFETY: the kernel reads as many bytes as there are. Options that hold addresses of memory are
+    // those of packet filters, which are then looked for in this process: they fail, or are garbage
+    // that the kernel checks.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_setsockopt,
+            socket,
+            level,
+            name,
+            value.as_ptr(),
+            length,
+        )
+    };
+    if result < 0 {
+        Err(last_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Closes all descriptors from 3 on but these, which nothing else here may use from now on.

@@ -61,7 +61,12 @@ mod numbers {
     pub(crate) const CONNECT: u32 = 42;
     pub(crate) const SENDTO: u32 = 44;
     pub(crate) const SENDMSG: u32 = 46;
+    pub(crate) const GETSOCKNAME: u32 = 51;
     pub(crate) const GETPEERNAME: u32 = 52;
+    pub(crate) const SETSOCKOPT: u32 = 54;
+    pub(crate) const GETSOCKOPT: u32 = 55;
+    pub(crate) const EPOLL_CREATE: u32 = 213;
+    pub(crate) const EPOLL_CREATE1: u32 = 291;
     pub(crate) const SENDMMSG: u32 = 307;
 
     pub(crate) const NARROW: u32 = 0x4000_0003;
@@ -82,7 +87,11 @@ mod numbers {
 mod numbers {
     pub(crate) const NATIVE: u32 = 0xc000_00b7;
     pub(crate) const CONNECT: u32 = 203;
+    pub(crate) const EPOLL_CREATE1: u32 = 20;
+    pub(crate) const GETSOCKNAME: u32 = 204;
     pub(crate) const GETPEERNAME: u32 = 205;
+    pub(crate) const SETSOCKOPT: u32 = 208;
+    pub(crate) const GETSOCKOPT: u32 = 209;
     pub(crate) const SENDTO: u32 = 206;
     pub(crate) const SENDMSG: u32 = 211;
     pub(crate) const SENDMMSG: u32 = 269;
@@ -100,7 +109,11 @@ pub(super) use numbers::*;
 fn machines() -> [Machine; 2] {
     let native = vec![
         Call(CONNECT, Verdict::Ask),
+        Call(GETSOCKNAME, Verdict::Ask),
         Call(GETPEERNAME, Verdict::Ask),
+        Call(SETSOCKOPT, Verdict::Ask),
+        Call(GETSOCKOPT, Verdict::Ask),
+        Call(EPOLL_CREATE1, Verdict::Ask),
         Call(SENDTO, fast_open(3)),
         Call(SENDMSG, fast_open(2)),
         Call(SENDMMSG, fast_open(3)),
@@ -128,12 +141,13 @@ fn machines() -> [Machine; 2] {
     ]
 }
 
-/// Adds the calls of x32, whose programs hardly exist and go without, and the one call that older
+/// Adds a call that newer machines never had, those of x32, whose programs hardly exist and go without, and the one call that older
 /// 32-bit programs have for all that sockets do.
 #[cfg(target_arch = "x86_64")]
 fn with_variants(mut native: Vec<Call>, mut narrow: Vec<Call>) -> (Vec<Call>, Vec<Call>) {
     let refused = Verdict::Refuse(Errno::NOSYS);
     native.extend([
+        Call(EPOLL_CREATE, Verdict::Ask),
         Call(X32 | CONNECT, refused),
         Call(X32 | SENDTO, fast_open(3)),
         Call(X32 | X32_SENDMSG, fast_open(2)),
@@ -274,7 +288,7 @@ mod tests {
 
     #[test]
     fn connections_are_asked_about_and_reading_is_not() {
-        for number in [CONNECT, GETPEERNAME] {
+        for number in [CONNECT, GETSOCKNAME, GETPEERNAME, GETSOCKOPT] {
             assert_eq!(verdict(NATIVE, number, [0; 6]), ASK);
         }
         for number in [NARROW_CONNECT, NARROW_GETPEERNAME] {

@@ -33,6 +33,10 @@ impl<T> Memory<T> {
         self.known.get(&cookie)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     pub(super) fn remove(&mut self, cookie: u64) -> Option<T> {
         let removed = self.known.remove(&cookie)?;
         self.order.retain(|known| *known != cookie);

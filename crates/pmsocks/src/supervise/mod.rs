@@ -12,11 +12,14 @@ mod address;
 mod child;
 mod commands;
 mod connections;
+mod epolls;
 mod ffi;
 mod filter;
 mod front;
 mod link;
 mod memory;
+mod relay;
+mod stand_in;
 mod supervisor;
 mod tracee;
 

@@ -56,7 +56,7 @@ struct Events {
     signalled: bool,
     front: bool,
     called: PollFlags,
-    dials: Vec<bool>,
+    dials: Vec<PollFlags>,
 }
 
 impl Supervisor {
@@ -146,7 +146,7 @@ impl Supervisor {
             signalled: happened(&polled[0]),
             front: front.is_some() && happened(&polled[1]),
             called: listener.map_or(PollFlags::empty(), |_| polled[2].revents()),
-            dials: polled[3..].iter().map(happened).collect(),
+            dials: polled[3..].iter().map(PollFd::revents).collect(),
         })
     }
 

@@ -1,20 +1,19 @@
 //! One connection in the making, and who waits for it.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{connect, connect_unspec, sockopt};
+use rustix::net::{connect, connect_unspec};
 use socks_conf::Server;
 use socks_dial::{Destination, Dial, Settings, Status};
 
 use super::super::address;
-use super::super::ffi;
 use super::super::tracee::Tracee;
-use super::socket::{Socket, set_flags};
+use super::socket::Socket;
 use crate::around::Around;
 
 /// A thread that waits for an answer, and the descriptor that its call is about.
@@ -23,14 +22,26 @@ pub(super) struct Caller {
     pub(super) id: u64,
     pub(super) tracee: Tracee,
     pub(super) number: RawFd,
+    /// Whether it is of this machine, not of its 32-bit ancestor.
+    pub(super) is_native: bool,
 }
 
 /// How a connection ended.
 pub(super) type Outcome = Result<(), Errno>;
 
+/// The stand-in that the program has instead of its socket.
+pub(super) struct Place {
+    pub(super) far: OwnedFd,
+    /// The near end's cookie.
+    pub(super) cookie: u64,
+}
+
 /// A connection in the making.
 pub(super) struct Job {
-    caller: Caller,
+    /// Who waits for the outcome. `None`: the program goes on meanwhile.
+    pub(super) caller: Option<Caller>,
+    /// `None` where none could be put in place.
+    pub(super) place: Option<Place>,
     dial: Dial,
     cookie: u64,
     target: SocketAddr,
@@ -46,9 +57,13 @@ pub(super) struct Job {
 
 /// One that has ended.
 pub(super) struct Finished {
-    pub(super) caller: Caller,
-    /// That of the socket which the program has now, unless it could not be asked.
-    pub(super) cookie: Option<u64>,
+    pub(super) caller: Option<Caller>,
+    pub(super) place: Option<Place>,
+    /// The socket that the program is to have.
+    pub(super) socket: OwnedFd,
+    /// Whether that is another than its own.
+    pub(super) is_replaced: bool,
+    pub(super) flags: OFlags,
     /// Where the program believes to be connected to.
     pub(super) peer: Vec<u8>,
     pub(super) outcome: Outcome,
@@ -67,13 +82,14 @@ impl Job {
         let patience = socket
             .patience()?
             .and_then(|patience| now.checked_add(patience));
-        let flags = socket.stop_blocking()?;
         let is_v6 = socket.is_v6()?;
+        let flags = socket.stop_blocking()?;
         let canonical = SocketAddr::new(target.ip().to_canonical(), target.port());
         let destination = Destination::Address(canonical);
         let socket = socket.into_descriptor();
         Ok(Job {
-            caller,
+            caller: Some(caller),
+            place: None,
             dial: Dial::new(socket, destination, servers, settings, now),
             cookie,
             target,
@@ -85,34 +101,47 @@ impl Job {
         })
     }
 
-    pub(super) fn cookie(&self) -> u64 {
-        self.cookie
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.dial.socket()
     }
 
-    pub(super) fn caller(&self) -> Caller {
-        self.caller
+    pub(super) fn flags(&self) -> OFlags {
+        self.flags
     }
 
-    pub(super) fn set_caller(&mut self, caller: Caller) {
-        self.caller = caller;
+    /// Whether what the program has at its number is this job's socket, or the stand-in for it.
+    pub(super) fn is_of(&self, cookie: u64) -> bool {
+        self.cookie == cookie
+            || self
+                .place
+                .as_ref()
+                .is_some_and(|place| place.cookie == cookie)
     }
 
-    pub(super) fn awaited(&self) -> PollFd<'_> {
-        PollFd::from_borrowed_fd(self.dial.socket(), self.events)
+    /// What is waited for on the socket, and on the stand-in, which tells when the program closes it.
+    pub(super) fn awaited<'a>(&'a self, nothing: BorrowedFd<'a>) -> [PollFd<'a>; 2] {
+        let far = self
+            .place
+            .as_ref()
+            .map_or(nothing, |place| place.far.as_fd());
+        [
+            PollFd::from_borrowed_fd(self.dial.socket(), self.events),
+            PollFd::from_borrowed_fd(far, PollFlags::empty()),
+        ]
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.patience
-            .map_or(self.until, |patience| patience.min(self.until))
+        let patience = self.patience.filter(|_| self.caller.is_some());
+        patience.map_or(self.until, |patience| patience.min(self.until))
+    }
+
+    /// Whether the socket's own time for the call is over.
+    pub(super) fn has_lost_patience(&self, now: Instant) -> bool {
+        self.patience.is_some_and(|patience| patience <= now)
     }
 
     /// Goes on with it. The outcome, if it has come to an end.
     pub(super) fn drive(&mut self, now: Instant, around: &Around) -> Option<Outcome> {
-        if self.patience.is_some_and(|patience| patience <= now) {
-            // The kernel would go on connecting, but the program could not be kept from the dialogue.
-            let _ = connect_unspec(self.dial.socket());
-            return Some(Err(Errno::INPROGRESS));
-        }
         match self.dial.drive(now, around) {
             Status::Waiting { events, until } => {
                 (self.events, self.until) = (events, until);
@@ -123,31 +152,29 @@ impl Job {
         }
     }
 
-    /// Gives the program its socket back.
-    pub(super) fn finish(self, listener: BorrowedFd<'_>, outcome: Outcome) -> Finished {
-        let is_replaced = self.dial.is_replaced();
+    /// Ends it before its time: the socket is as if it had never been connected.
+    pub(super) fn give_up(self, errno: Errno) -> Finished {
+        let _ = connect_unspec(self.dial.socket());
+        self.finish(Err(errno))
+    }
+
+    /// Takes it apart.
+    pub(super) fn finish(self, outcome: Outcome) -> Finished {
+        let is_replaced = self.dial.is_replaced() && outcome.is_ok();
         let socket = self.dial.into_socket();
         if outcome.is_ok() {
             // The kernel takes note only now that its connection has been waited for: without this, the
             // program's next call would be told so instead of what it should be told (`EISCONN`).
             let _ = connect(&socket, &self.target);
         }
-        // It can't fail: it is an open socket.
-        let _ = set_flags(&socket, self.flags);
-        let mut finished = Finished {
+        Finished {
             caller: self.caller,
-            cookie: sockopt::socket_cookie(&socket).ok(),
+            place: self.place,
+            socket,
+            is_replaced,
+            flags: self.flags,
             peer: address::encode(self.target, self.is_v6),
             outcome,
-        };
-        if is_replaced && outcome.is_ok() {
-            let Caller { id, tracee, number } = self.caller;
-            let closes = tracee.closes_on_exec(number);
-            if ffi::replace(listener, id, socket.as_fd(), number, closes).is_err() {
-                finished.cookie = Some(self.cookie);
-                finished.outcome = Err(Errno::CONNABORTED);
-            }
         }
-        finished
     }
 }

@@ -52,6 +52,11 @@ impl Socket {
         getpeername(&self.0).is_ok_and(|peer| peer.is_some())
     }
 
+    /// Whether calls wait.
+    pub(super) fn blocks(&self) -> Result<bool, Errno> {
+        Ok(!fcntl_getfl(&self.0)?.contains(OFlags::NONBLOCK))
+    }
+
     /// How long a call may wait at most, if the program has said so.
     pub(super) fn patience(&self) -> Result<Option<Duration>, Errno> {
         sockopt::socket_timeout(&self.0, Timeout::Send)
