@@ -14,6 +14,8 @@ const ROOM: usize = 32 * 1024;
 pub(super) struct Relay {
     far: OwnedFd,
     socket: OwnedFd,
+    /// Whether another process has the socket, for which nothing may be ended.
+    is_shared: bool,
     out: Lane,
     back: Lane,
 }
@@ -27,10 +29,11 @@ struct Lane {
 }
 
 impl Relay {
-    pub(super) fn new(far: OwnedFd, socket: OwnedFd) -> Relay {
+    pub(super) fn new(far: OwnedFd, socket: OwnedFd, is_shared: bool) -> Relay {
         Relay {
             far,
             socket,
+            is_shared,
             out: Lane::default(),
             back: Lane::default(),
         }
@@ -48,20 +51,19 @@ impl Relay {
         ]
     }
 
-    /// Carries what can be carried now, given what was heard of both ends; `false` when it is over.
+    /// Carries what can be carried now, given what was heard of both ends; `false` when it is over, also
+    /// because one end is broken: so is the other then without this process.
     pub(super) fn drive(&mut self, heard: [PollFlags; 2]) -> bool {
-        let out = self.out.drive(self.far.as_fd(), self.socket.as_fd());
-        let back = self.back.drive(self.socket.as_fd(), self.far.as_fd());
-        match (out, back) {
-            (Ok(()), Ok(())) => {
-                let gone = PollFlags::HUP | PollFlags::ERR;
-                let [program, target] = heard.map(|events| events.intersects(gone));
-                let ended = (program || self.back.has_ended, target || self.out.has_ended);
-                !(self.out.has_ended && ended.0 || self.back.has_ended && ended.1)
-            }
-            // One end is broken, and so is the other without this process.
-            _ => false,
+        let gone = PollFlags::HUP | PollFlags::ERR;
+        let [program_is_gone, target_is_gone] = heard.map(|events| events.intersects(gone));
+        let (far, socket) = (self.far.as_fd(), self.socket.as_fd());
+        if self.out.drive(far, socket, !self.is_shared).is_err()
+            || (program_is_gone && self.out.has_ended)
+            || self.back.drive(socket, far, true).is_err()
+        {
+            return false;
         }
+        !(self.back.has_ended && (self.out.has_ended || target_is_gone))
     }
 }
 
@@ -82,14 +84,24 @@ impl Lane {
         }
     }
 
-    fn drive(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-        match self.carry(from, to) {
+    fn drive(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        ends_it: bool,
+    ) -> Result<(), Errno> {
+        match self.carry(from, to, ends_it) {
             Err(Errno::AGAIN) => Ok(()),
             carried => carried,
         }
     }
 
-    fn carry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn carry(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        ends_it: bool,
+    ) -> Result<(), Errno> {
         while !self.has_ended {
             while self.sent < self.bytes.len() {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -102,7 +114,9 @@ impl Lane {
                 .truncate(read.as_ref().map_or(0, |(count, _)| *count));
             if read?.0 == 0 {
                 self.has_ended = true;
-                shutdown(to, Shutdown::Write)?;
+                if ends_it {
+                    shutdown(to, Shutdown::Write)?;
+                }
             }
         }
         Ok(())
@@ -120,7 +134,7 @@ mod tests {
     fn bytes_and_ends_are_carried_both_ways() {
         let (mut program, far) = UnixStream::pair().unwrap();
         let (socket, mut target) = UnixStream::pair().unwrap();
-        let mut relay = Relay::new(far.into(), socket.into());
+        let mut relay = Relay::new(far.into(), socket.into(), false);
         program.write_all(b"question").unwrap();
         target.write_all(b"answer").unwrap();
         program.shutdown(std::net::Shutdown::Write).unwrap();
@@ -134,5 +148,21 @@ mod tests {
         heard.clear();
         program.read_to_string(&mut heard).unwrap();
         assert_eq!(heard, "answer");
+    }
+
+    #[test]
+    fn what_another_process_uses_is_neither_read_nor_ended() {
+        let (program, far) = UnixStream::pair().unwrap();
+        let (socket, mut target) = UnixStream::pair().unwrap();
+        let mut others = socket.try_clone().unwrap();
+        let mut relay = Relay::new(far.into(), socket.into(), true);
+        target.write_all(b"answer").unwrap();
+        drop(program);
+        assert!(!relay.drive([PollFlags::IN | PollFlags::HUP, PollFlags::empty()]));
+        drop(relay);
+        others.write_all(b"question").unwrap();
+        let mut heard = [0; 6];
+        others.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"answer");
     }
 }

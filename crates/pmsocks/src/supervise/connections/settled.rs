@@ -90,7 +90,7 @@ impl Settled {
                 PollFd::new(socket, PollFlags::IN),
             ],
             Use::None(Some(far), _) => [PollFd::new(far, PollFlags::IN), nothing()],
-            Use::Taken(far, _) => [PollFd::new(far, PollFlags::empty()), nothing()],
+            Use::Taken(far, _) => [PollFd::new(far, PollFlags::IN), nothing()],
             Use::Relayed(relay) => relay.awaited(),
         }
     }
@@ -107,19 +107,16 @@ impl Settled {
             return Some(self);
         }
         let used = match self.used {
-            Use::None(Some(far), socket) if heard[0] == PollFlags::HUP => {
-                // The program has closed it.
-                drop((far, socket));
-                return None;
-            }
-            Use::None(Some(far), socket) => {
-                let mut relay = Relay::new(far, socket);
-                relay.drive(heard).then_some(Use::Relayed(relay))?
-            }
-            Use::Taken(..) => return None,
-            Use::Relayed(mut relay) => relay.drive(heard).then_some(Use::Relayed(relay))?,
+            Use::None(Some(far), socket) => carry(Relay::new(far, socket, false), heard)?,
+            Use::Taken(far, socket) => carry(Relay::new(far, socket, true), heard)?,
+            Use::Relayed(relay) => carry(relay, heard)?,
             used @ Use::None(None, _) => used,
         };
         Some(Settled { used, ..self })
     }
+}
+
+/// Carries on; `None`: it is over, perhaps before it began, because the program has closed all.
+fn carry(mut relay: Relay, heard: [PollFlags; 2]) -> Option<Use> {
+    relay.drive(heard).then_some(Use::Relayed(relay))
 }
