@@ -430,18 +430,22 @@ static void on_signal(int signal)
 }
 
 /* A connect that blocks, and a signal meanwhile. */
-static void command_signal(bool restart)
+static void command_signal(const char *how)
 {
+    bool restart = strcmp(how, "restart") == 0;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = restart ? SA_RESTART : 0};
     struct itimerval timer = {.it_value = {0, GLANCE_MS * 1000}};
     int fd = make_socket(0);
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &timer, NULL);
     say("connect: %s", reached(fd));
-    if (!restart) {
+    if (!restart)
         say("pending");
+    if (strcmp(how, "poll") == 0) {
         say("after: %s", by_poll(fd, 20000));
         say("error: %s", pending_error(fd));
+    } else if (strcmp(how, "again") == 0) {
+        say("again: %s", reached(fd));
     }
     say("%s", echo_word(fd));
 }
@@ -655,7 +659,7 @@ int main(int argc, char **argv)
     else if (strcmp(command, "loop") == 0)
         command_loop(atoi(more));
     else if (strcmp(command, "signal") == 0)
-        command_signal(strcmp(more, "restart") == 0);
+        command_signal(more);
     else if (strcmp(command, "sndtimeo") == 0)
         command_sndtimeo();
     else if (strcmp(command, "close") == 0)

@@ -1,8 +1,10 @@
 //! Real clients of pmcd, and clients that know nothing of it, through a real danted.
 
-use testbed::{Client, Danted, Firewall, Linkage, Who, packages};
+use std::time::Duration;
 
-use crate::fixture::{Bed, Caller, WAYS, Way, lines};
+use testbed::{Client, Conduct, Danted, Firewall, Linkage, Pmcd, Who, packages};
+
+use crate::fixture::{Bed, Caller, EVERYWHERE, MODES, WAYS, Way, lines};
 
 /// Runs a client in every way, with a pmcd outside and a danted in between.
 fn in_every_way(client: impl Fn(&Bed, Way) -> Client, check: impl Fn(&Bed, Way, &str)) {
@@ -24,6 +26,57 @@ fn pminfo_shows_a_metric_of_a_host_outside() {
         |bed, way| bed.through(way, &words),
         |_, way, shown| assert!(shown.contains("value \"alpha\""), "{way:?}: {shown}"),
     );
+}
+
+#[test]
+fn a_direct_route_leaves_no_trace_in_the_log_of_the_server() {
+    let bed = Bed::new();
+    let _pmcd = Pmcd::builder("gate").on(bed.wall.gate()).start().unwrap();
+    let danted = Danted::start(&bed.wall).unwrap();
+    let pminfo = ["pminfo", "-h", Firewall::GATE, "-f", "pmcd.hostname"];
+    bed.routes("direct 10.1.0.0 255.255.255.0\nsockd 0.0.0.0 0.0.0.0\n");
+    for way in WAYS {
+        let shown = bed
+            .through(way, &pminfo)
+            .run()
+            .unwrap()
+            .succeeded()
+            .unwrap();
+        assert!(shown.contains("value \"gate\""), "{way:?}: {shown}");
+    }
+    assert_eq!(danted.connections(), 0, "{}", danted.log());
+    bed.routes(EVERYWHERE);
+    let shown = bed
+        .through(WAYS[0], &pminfo)
+        .run()
+        .unwrap()
+        .succeeded()
+        .unwrap();
+    assert!(shown.contains("value \"gate\""), "{shown}");
+    assert_eq!(danted.connections(), 1, "{}", danted.log());
+}
+
+/// libpcp itself waits 5 s, whatever it is told.
+#[test]
+fn a_firewall_far_away_is_waited_for_as_long_as_pmcd() {
+    let bed = Bed::new();
+    let _pmcd = bed.pmcd();
+    let _stub = bed.stub(Conduct {
+        late: Some(Duration::from_secs(6)),
+        relays: true,
+        ..Conduct::default()
+    });
+    let running = MODES.map(|way| {
+        let client = bed.through(
+            way,
+            &["pminfo", "-h", Firewall::OUTSIDE, "-f", "pmcd.hostname"],
+        );
+        client.env("PMCD_CONNECT_TIMEOUT", "20").start().unwrap()
+    });
+    for client in running {
+        let shown = client.finish().unwrap().succeeded().unwrap();
+        assert!(shown.contains("value \"alpha\""), "{shown}");
+    }
 }
 
 #[test]

@@ -166,6 +166,22 @@ fn a_program_that_has_no_handler_ends_of_the_signal() {
 }
 
 #[test]
+fn a_program_does_not_outlive_pmsocks() {
+    let bed = Bed::new();
+    for way in WAYS {
+        let client = bed.through(way, &["sh", "-c", "echo $$; exec sleep 1000"]);
+        let mut running = client.start().unwrap();
+        eventually(PATIENCE, "the program", || running.stdout().ends_with('\n')).unwrap();
+        let pid = running.stdout();
+        running.process().signal(Signal::SIGKILL).unwrap();
+        let folder = format!("/proc/{}/exe", pid.trim());
+        let gone = || fs::read_link(&folder).is_err();
+        eventually(PATIENCE, "the program to end", gone)
+            .unwrap_or_else(|error| panic!("{way:?}: {error}"));
+    }
+}
+
+#[test]
 fn arguments_arrive_as_they_were_given() {
     let bed = Bed::new();
     let words = [

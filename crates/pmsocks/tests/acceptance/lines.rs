@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use testbed::{Conduct, Firewall, Linkage, PATIENCE, SocksStub, Stub, Who, eventually};
 
-use crate::fixture::{Bed, Caller, MODES, Way, assert_told};
+use crate::fixture::{Bed, Caller, MODES, Way, assert_told, lines};
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,6 +353,20 @@ fn this_host_is_known_by_all_its_addresses() {
     Crossing::new().check(&table);
 }
 
+/// What is installed at first.
+const SHIPPED: &str = include_str!("../../../../dist/pmsocks/pcp_socks.conf");
+
+#[test]
+fn the_file_that_is_shipped_leaves_this_host_alone() {
+    Crossing::new().check(&[
+        (SHIPPED, "127.0.0.1", "7", Direct),
+        (SHIPPED, "::1", "7", Direct),
+        (SHIPPED, Firewall::INSIDE, "7", Direct),
+        (SHIPPED, BOTH_WAYS, "7", Usual),
+        (SHIPPED, Firewall::GATE6, "7", Usual),
+    ]);
+}
+
 #[test]
 fn comments_and_blanks_are_passed_over() {
     let longest = format!("{:1$}", "sockd 0.0.0.0 0.0.0.0 #", 1024).replace("# ", "##");
@@ -382,7 +396,7 @@ fn comments_and_blanks_are_passed_over() {
 }
 
 /// A command that writes all that is told to it, and is harmless whatever that is.
-const COMMAND: &str = ": echo c=%c s=%s S=%S u=%u U=%U Z=%Z z=%z p=%p x=%% >> ";
+const COMMAND: &str = ": echo A=%A c=%c s=%s S=%S u=%u U=%U Z=%Z z=%z p=%p x=%% >> ";
 
 #[test]
 fn a_command_is_told_of_the_connection() {
@@ -394,7 +408,7 @@ fn a_command_is_told_of_the_connection() {
         assert_eq!(crossing.fate(way, &routes, BOTH_WAYS, "7"), Usual);
         let told = || fs::read_to_string(&file).unwrap_or_default();
         eventually(PATIENCE, "the command to run", || told().ends_with('\n')).unwrap();
-        let wanted = "c=connect s=7 S=echo u=nobody U=nobody Z=10.1.0.1 z=10.1.0.1 p=";
+        let wanted = "A=inside c=connect s=7 S=echo u=nobody U=nobody Z=10.1.0.1 z=10.1.0.1 p=";
         assert!(
             told().starts_with(wanted) && told().ends_with(" x=%\n"),
             "{}",
@@ -402,6 +416,44 @@ fn a_command_is_told_of_the_connection() {
         );
         assert_eq!(told().lines().count(), 1, "{}", told());
     }
+}
+
+#[test]
+fn a_shell_is_given_nothing_that_it_could_run() {
+    let crossing = Crossing::new();
+    let folder = crossing.bed.open_folder("told");
+    let (file, trap) = (folder.join("file"), folder.join("trap"));
+    let told = || fs::read_to_string(&file).unwrap_or_default();
+    for quote in ["", "'", "\""] {
+        let command = format!("echo {quote}%Z %z %A{quote} >> {}", file.display());
+        crossing
+            .bed
+            .routes(format!("sockd 0.0.0.0 0.0.0.0 : {command}"));
+        for name in [
+            format!("$(touch${{IFS}}{})", trap.display()),
+            format!("`touch {}`", trap.display()),
+            format!("';touch {};'", trap.display()),
+            format!("\";touch {};\"", trap.display()),
+            format!("a\ntouch {}\n", trap.display()),
+            "-n".to_owned(),
+        ] {
+            let before = told().lines().count();
+            // Such a name may be unknown at once, too.
+            let shown = lines(
+                &crossing
+                    .caller
+                    .to(&crossing.bed, MODES[0], &name, &["name"]),
+            );
+            if shown == ["unknown"] {
+                continue;
+            }
+            let more = || told().lines().count() > before;
+            eventually(PATIENCE, "the command to run", more).unwrap();
+        }
+    }
+    assert!(!trap.exists(), "{}", told());
+    let harmless = |byte: char| byte.is_ascii_alphanumeric() || "._:- \n".contains(byte);
+    assert!(told().chars().all(harmless), "{}", told());
 }
 
 #[test]

@@ -127,9 +127,22 @@ fn epoll_waits_on_another_number_of_the_socket() {
 }
 
 #[test]
-fn a_signal_ends_a_connect_that_is_not_to_be_restarted() {
+fn a_connect_that_a_signal_ended_goes_on_behind_the_program() {
     let wanted = "signal\nconnect: EINTR\npending\nafter: out\nerror: none\necho\n";
-    see_in(&RUNS, &["signal", "plain"], "pending", wanted);
+    see(&["signal", "poll"], "pending", wanted);
+}
+
+/// Nobody carries on with it then, and the socket must not look as if it were connected.
+#[test]
+fn a_supervised_connect_that_a_signal_ended_is_over() {
+    let wanted = "signal\nconnect: EINTR\npending\nafter: out error\nerror: none\nno echo\n";
+    see_in(&RUNS[1..], &["signal", "poll"], "pending", wanted);
+}
+
+#[test]
+fn a_connect_that_a_signal_ended_can_be_called_again() {
+    let wanted = "signal\nconnect: EINTR\npending\nagain: connected\necho\n";
+    see_in(&RUNS, &["signal", "again"], "pending", wanted);
 }
 
 #[test]

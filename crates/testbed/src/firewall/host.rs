@@ -22,6 +22,7 @@ use crate::wire::Wire;
 /// and waits to be ended. Names are looked up in `/etc/hosts` and nowhere else.
 const SCRIPT: &str = r#"
 set -e
+hostname "$0"
 mkdir "$1/etc"
 mount -t tmpfs gatehouse "$1/etc"
 mkdir "$1/etc/upper" "$1/etc/work"

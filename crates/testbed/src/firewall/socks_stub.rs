@@ -34,6 +34,8 @@ pub struct Conduct {
     pub closes_after: Option<usize>,
     /// Sends its answers byte by byte, with this pause before each.
     pub slow: Option<Duration>,
+    /// Thinks about every request for so long.
+    pub late: Option<Duration>,
     /// Puts these bytes of the target into the same segment as its last answer.
     pub hurries: Option<Vec<u8>>,
     /// Chooses this way of authentication, offered or not.
@@ -104,11 +106,12 @@ impl SocksStub {
             let mut visit = Visit {
                 wire,
                 host: &here,
+                stop,
                 conduct: &conduct,
                 notes: &notes,
                 sent: 0,
             };
-            visit.serve(stop)
+            visit.serve()
         })?;
         Ok(SocksStub { stub, asked })
     }
@@ -138,15 +141,16 @@ impl SocksStub {
 struct Visit<'a> {
     wire: Wire,
     host: &'a Host,
+    stop: &'a Stop,
     conduct: &'a Conduct,
     notes: &'a Mutex<Vec<SocksAsked>>,
     sent: usize,
 }
 
 impl Visit<'_> {
-    fn serve(&mut self, stop: &Stop) -> Result<()> {
+    fn serve(&mut self) -> Result<()> {
         if self.conduct.silent {
-            stop.wait();
+            self.stop.wait();
             return Ok(());
         }
         if let Some(says) = &self.conduct.says {
@@ -300,6 +304,9 @@ impl Visit<'_> {
 
     /// The last answer.
     fn reply(&mut self, mut bytes: Vec<u8>) -> Result<()> {
+        if let Some(late) = self.conduct.late {
+            self.stop.pause(late);
+        }
         if let Some(held) = &self.conduct.held {
             held.wait();
         }
