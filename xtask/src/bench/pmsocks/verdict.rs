@@ -2,30 +2,48 @@
 
 use super::super::figures::Figure;
 use super::super::results::Results;
+use super::super::suite::Contender as _;
 use super::super::verdict::{Bound, line};
 use super::contender::Contender;
 use super::load::{LOADS, Load, Work};
+use super::settings::MANY;
 
 /// What 1000 lines of routes may cost a connect, in microseconds.
 const COST: f64 = 50.0;
 
+/// Ours with the launcher, and what of it is the library's: the launcher is a program that runs before
+/// pminfo, which no dialogue has.
+const OURS: [Contender; 2] = [Contender::Ours, Contender::Library];
+
 /// A line for each requirement that was measured.
 pub(super) fn lines(results: &Results<Contender>, loads: &[Load]) -> String {
-    let of_load = |load: &Load| match (load.work, load.name) {
-        (Work::Pminfo { lines: 1, .. }, _) => {
-            [beside_dialogue(results, load), beside_tsocks(results, load)]
-        }
-        (_, "connect-1000") => [connect_cost(results, load), None],
-        (_, "decide") => [decision(results, load), None],
-        _ => [None, None],
+    let of_load = |load: &Load| match load.work {
+        Work::Pminfo { lines: 1, .. } => beside_others(results, load),
+        Work::Connect { lines: MANY } => connect_cost(results, load).unwrap_or_default(),
+        Work::Decide { .. } => decision(results, load).unwrap_or_default(),
+        _ => String::new(),
     };
-    loads.iter().flat_map(of_load).flatten().collect()
+    loads.iter().map(of_load).collect()
 }
 
-fn beside_dialogue(results: &Results<Contender>, load: &Load) -> Option<String> {
+fn beside_others(results: &Results<Contender>, load: &Load) -> String {
+    let both = OURS.into_iter().flat_map(|ours| {
+        [
+            beside_dialogue(results, load, ours),
+            beside_tsocks(results, load, ours),
+        ]
+    });
+    both.flatten().collect()
+}
+
+fn beside_dialogue(results: &Results<Contender>, load: &Load, ours: Contender) -> Option<String> {
     let parts = [Contender::Direct, Contender::Dialogue];
-    let ratio = results.ratio_to_sum(load, Contender::Ours, &parts, Figure::P50)?;
-    let what = format!("{}, ours / (direct + bare dialogue) <= 1.1", load.title);
+    let ratio = results.ratio_to_sum(load, ours, &parts, Figure::P50)?;
+    let what = format!(
+        "{}, {} / (direct + bare dialogue) <= 1.1",
+        load.title,
+        ours.name()
+    );
     Some(line(
         &what,
         Bound::AtMost(1.1),
@@ -34,9 +52,9 @@ fn beside_dialogue(results: &Results<Contender>, load: &Load) -> Option<String> 
     ))
 }
 
-fn beside_tsocks(results: &Results<Contender>, load: &Load) -> Option<String> {
-    let ratio = results.ratio(load, Contender::Ours, Contender::Tsocks, Figure::P50)?;
-    let what = format!("{}, ours / tsocks <= 1", load.title);
+fn beside_tsocks(results: &Results<Contender>, load: &Load, ours: Contender) -> Option<String> {
+    let ratio = results.ratio(load, ours, Contender::Tsocks, Figure::P50)?;
+    let what = format!("{}, {} / tsocks <= 1", load.title, ours.name());
     Some(line(
         &what,
         Bound::AtMost(1.0),
@@ -74,16 +92,17 @@ mod tests {
     use super::super::super::suite::find_load;
     use super::*;
 
-    const WHO: [Contender; 4] = [
+    const WHO: [Contender; 5] = [
         Contender::Direct,
         Contender::Dialogue,
         Contender::Ours,
+        Contender::Library,
         Contender::Tsocks,
     ];
 
     /// What is said when pminfo took the contenders so long, once, and connections of ours with one
     /// line and many, and a decision.
-    fn verdicts(pminfo: [f64; 4], connect: [f64; 2], decision: f64) -> String {
+    fn verdicts(pminfo: [f64; 5], connect: [f64; 2], decision: f64) -> String {
         let mut results = Results::default();
         let mut push = |load, contender, micros| {
             let sample = Sample::default().with(Figure::P50, micros);
@@ -102,10 +121,10 @@ mod tests {
 
     #[test]
     fn what_is_required_is_met_at_its_limit_and_missed_beyond() {
-        let text = verdicts([1500.0, 500.0, 2200.0, 2200.0], [10.0, 59.0], 49.0);
-        assert_eq!(text.matches(", holds\n").count(), 4, "{text}");
-        let text = verdicts([1500.0, 500.0, 2250.0, 2200.0], [10.0, 60.0], 50.0);
-        assert_eq!(text.matches(", MISSED\n").count(), 4, "{text}");
+        let text = verdicts([1500.0, 500.0, 2200.0, 2200.0, 2200.0], [10.0, 59.0], 49.0);
+        assert_eq!(text.matches(", holds\n").count(), 6, "{text}");
+        let text = verdicts([1500.0, 500.0, 2250.0, 2210.0, 2200.0], [10.0, 60.0], 50.0);
+        assert_eq!(text.matches(", MISSED\n").count(), 6, "{text}");
         assert!(text.contains("1.125, MISSED\n"), "{text}");
     }
 
