@@ -3,7 +3,6 @@
 //! panic leaves this library.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libc::{
     addrinfo, epoll_event, hostent, msghdr, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t,
@@ -12,6 +11,7 @@ use libc::{
 use rustix::io::Errno;
 
 use crate::connecting::{self, Caller, Way};
+use crate::guard::guarded;
 use crate::lock::is_held;
 use crate::pending::is_any;
 use crate::plan::plan;
@@ -31,14 +31,6 @@ extern "C" fn loaded() {
         let _ = plan();
         execs::find_launcher();
     });
-}
-
-/// Runs `work`; should it panic, the call fails.
-fn guarded<T>(failed: T, work: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        clib::set_errno(Errno::IO);
-        failed
-    })
 }
 
 /// The number of the program's own socket where a stand-in is in its place.
@@ -61,8 +53,12 @@ fn settle(fd: c_int) {
 
 /// The program gives a number up.
 fn closing(fd: c_int) {
-    if is_any() && !is_held() && STATE.with(|state| state.pending.closed(fd)) {
-        helper::wake();
+    if is_any() && !is_held() {
+        guarded((), || {
+            if STATE.with(|state| state.pending.closed(fd)) {
+                helper::wake();
+            }
+        });
     }
 }
 
@@ -76,19 +72,18 @@ unsafe extern "C" fn connect_from(
     length: socklen_t,
     caller: *const c_void,
 ) -> c_int {
-    guarded(-1, || {
+    let way = guarded(Way::Done(Err(Errno::IO)), || {
         // SAFETY: the caller's address is as long as it says.
-        let target = unsafe { addresses::read(address, length) };
-        let way = match target {
+        match unsafe { addresses::read(address, length) } {
             Some(target) if fd >= 0 => connecting::connect(fd, target, Caller(caller)),
             _ => Way::Pass,
-        };
-        match way {
-            // SAFETY: the caller's arguments.
-            Way::Pass => unsafe { next::connect(fd, address, length) },
-            Way::Done(result) => clib::result(result),
         }
-    })
+    });
+    match way {
+        // SAFETY: the caller's arguments.
+        Way::Pass => unsafe { next::connect(fd, address, length) },
+        Way::Done(result) => clib::result(result),
+    }
 }
 
 /// Passes on where the call comes from, which is on top of the stack on x86-64 and in a register on
@@ -467,9 +462,11 @@ unsafe extern "C" fn getaddrinfo(
     hints: *const addrinfo,
     result: *mut *mut addrinfo,
 ) -> c_int {
-    guarded(libc::EAI_SYSTEM, || {
+    // SAFETY: the caller's arguments.
+    let code = unsafe { lookups::resolve(node, service, hints, result) };
+    guarded(code, || {
         // SAFETY: the caller's arguments.
-        unsafe { lookups::getaddrinfo(node, service, hints, result) }
+        unsafe { lookups::getaddrinfo(code, node, service, hints, result) }
     })
 }
 
@@ -505,11 +502,12 @@ unsafe extern "C" fn getnameinfo(
 /// As for gethostbyname(3).
 #[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's string, or ours.
-        let look_up = |name| unsafe { next::gethostbyname(name) };
-        // SAFETY: the caller's string.
-        unsafe { lookups::gethostbyname(name, libc::AF_INET, look_up) }
+    // SAFETY: the caller's string, or ours.
+    let look_up = |name| unsafe { next::gethostbyname(name) };
+    let entry = look_up(name);
+    guarded(entry, || {
+        // SAFETY: the caller's string, and what was found.
+        unsafe { lookups::gethostbyname(entry, name, libc::AF_INET, look_up) }
     })
 }
 
@@ -517,11 +515,12 @@ unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
 /// As for gethostbyname2(3).
 #[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's string, or ours.
-        let look_up = |name| unsafe { next::gethostbyname2(name, family) };
-        // SAFETY: the caller's string.
-        unsafe { lookups::gethostbyname(name, family, look_up) }
+    // SAFETY: the caller's string, or ours.
+    let look_up = |name| unsafe { next::gethostbyname2(name, family) };
+    let entry = look_up(name);
+    guarded(entry, || {
+        // SAFETY: the caller's string, and what was found.
+        unsafe { lookups::gethostbyname(entry, name, family, look_up) }
     })
 }
 
@@ -536,12 +535,13 @@ unsafe extern "C" fn gethostbyname_r(
     result: *mut *mut hostent,
     h_errno: *mut c_int,
 ) -> c_int {
-    guarded(libc::EIO, || {
-        // SAFETY: the caller's arguments, but for the name, which may be ours.
-        let look_up =
-            |name| unsafe { next::gethostbyname_r(name, entry, buffer, length, result, h_errno) };
-        // SAFETY: the caller's arguments.
-        unsafe { lookups::gethostbyname_r(name, libc::AF_INET, result, look_up) }
+    // SAFETY: the caller's arguments, but for the name, which may be ours.
+    let look_up =
+        |name| unsafe { next::gethostbyname_r(name, entry, buffer, length, result, h_errno) };
+    let code = look_up(name);
+    guarded(code, || {
+        // SAFETY: the caller's arguments, and what was found.
+        unsafe { lookups::gethostbyname_r(code, name, libc::AF_INET, result, look_up) }
     })
 }
 
@@ -557,12 +557,13 @@ unsafe extern "C" fn gethostbyname2_r(
     result: *mut *mut hostent,
     h_errno: *mut c_int,
 ) -> c_int {
-    guarded(libc::EIO, || {
-        // SAFETY: the caller's arguments, but for the name, which may be ours.
-        let look_up = |name| unsafe {
-            next::gethostbyname2_r(name, family, entry, buffer, length, result, h_errno)
-        };
-        // SAFETY: the caller's arguments.
-        unsafe { lookups::gethostbyname_r(name, family, result, look_up) }
+    // SAFETY: the caller's arguments, but for the name, which may be ours.
+    let look_up = |name| unsafe {
+        next::gethostbyname2_r(name, family, entry, buffer, length, result, h_errno)
+    };
+    let code = look_up(name);
+    guarded(code, || {
+        // SAFETY: the caller's arguments, and what was found.
+        unsafe { lookups::gethostbyname_r(code, name, family, result, look_up) }
     })
 }

@@ -27,6 +27,7 @@ mod connecting;
 mod epolls;
 mod execs;
 mod exports;
+mod guard;
 mod helper;
 mod lock;
 mod lookups;

@@ -67,27 +67,43 @@ fn place(name: &CStr) -> Option<Place> {
     Some(place)
 }
 
-/// getaddrinfo(3).
+/// What the resolver here says.
+///
+/// # Safety
+/// As for getaddrinfo(3).
+pub(crate) unsafe fn resolve(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const addrinfo,
+    result: *mut *mut addrinfo,
+) -> c_int {
+    // SAFETY: a node is a string; hints are null or valid.
+    let anywhere = unsafe {
+        (!node.is_null())
+            .then(|| numeric(CStr::from_ptr(node), hints.as_ref()))
+            .flatten()
+    };
+    let hints = anywhere.as_ref().map_or(hints, ptr::from_ref);
+    // SAFETY: the caller's arguments, but for the hints, which may be ours.
+    unsafe { next::getaddrinfo(node, service, hints, result) }
+}
+
+/// getaddrinfo(3), for which the resolver has given `code`.
 ///
 /// # Safety
 /// As for that function.
 pub(crate) unsafe fn getaddrinfo(
+    code: c_int,
     node: *const c_char,
     service: *const c_char,
     hints: *const addrinfo,
     result: *mut *mut addrinfo,
 ) -> c_int {
     if node.is_null() {
-        // SAFETY: the caller's arguments.
-        return unsafe { next::getaddrinfo(node, service, hints, result) };
+        return code;
     }
     // SAFETY: a node is a string.
     let name = unsafe { CStr::from_ptr(node) };
-    // SAFETY: hints are null or valid.
-    let anywhere = numeric(name, unsafe { hints.as_ref() });
-    let hints = anywhere.as_ref().map_or(hints, ptr::from_ref);
-    // SAFETY: the caller's arguments, but for the hints, which may be ours.
-    let code = unsafe { next::getaddrinfo(node, service, hints, result) };
     if code == 0 {
         // SAFETY: what has just been given.
         unsafe { remember(name, *result) };
@@ -208,16 +224,16 @@ unsafe fn remember_entry(name: &CStr, entry: *const hostent) {
     }
 }
 
-/// gethostbyname(3) and gethostbyname2(3), where `look_up` is the one that was called.
+/// gethostbyname(3) and gethostbyname2(3), where `look_up` is the one that was called and gave `entry`.
 ///
 /// # Safety
 /// `name` is a string, and `look_up` calls the function for another one.
 pub(crate) unsafe fn gethostbyname(
+    entry: *mut hostent,
     name: *const c_char,
     family: c_int,
     look_up: impl Fn(*const c_char) -> *mut hostent,
 ) -> *mut hostent {
-    let entry = look_up(name);
     if name.is_null() {
         return entry;
     }
@@ -239,17 +255,18 @@ pub(crate) unsafe fn gethostbyname(
     entry
 }
 
-/// gethostbyname_r(3) and gethostbyname2_r(3), where `look_up` is the one that was called.
+/// gethostbyname_r(3) and gethostbyname2_r(3), where `look_up` is the one that was called and gave
+/// `code`.
 ///
 /// # Safety
 /// As for those functions.
 pub(crate) unsafe fn gethostbyname_r(
+    code: c_int,
     name: *const c_char,
     family: c_int,
     result: *mut *mut hostent,
     look_up: impl Fn(*const c_char) -> c_int,
 ) -> c_int {
-    let code = look_up(name);
     if name.is_null() || result.is_null() || code == libc::ERANGE {
         return code;
     }
