@@ -63,7 +63,8 @@ pub(crate) fn out_of_the_way(fd: OwnedFd) -> Result<OwnedFd, Errno> {
 pub(crate) fn aside(fd: RawFd) -> Result<OwnedFd, Errno> {
     let fd = borrow(fd);
     match fcntl_dupfd_cloexec(fd, OUR_OWN) {
-        Err(Errno::INVAL) => fcntl_dupfd_cloexec(fd, 0),
+        // The limit is below, or what is between is used up.
+        Err(Errno::INVAL | Errno::MFILE) => fcntl_dupfd_cloexec(fd, 0),
         done => done,
     }
 }
