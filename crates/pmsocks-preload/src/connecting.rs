@@ -149,15 +149,17 @@ fn again(fd: RawFd) -> Option<Result<(), Errno>> {
 
 fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<(), Errno> {
     let patience = sockopt::socket_timeout(borrow(fd), Timeout::Send)?;
-    let begun = STATE.with(|state| state.pending.begin(fd, target, servers))?;
+    let begun = STATE.with(|state| {
+        let begun = state.pending.begin(fd, target, servers)?;
+        helper::wake();
+        Ok::<_, Errno>(begun)
+    })?;
     let Begun {
         wait_on,
         ticket,
         needs_helper,
     } = begun;
-    if !needs_helper {
-        helper::wake();
-    } else if helper::start().is_err() {
+    if needs_helper && helper::start().is_err() {
         // Without a thread for it, the caller's has to do.
         helper::run();
     }

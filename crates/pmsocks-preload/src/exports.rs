@@ -2,7 +2,7 @@
 //! the work, unless a socket that is being connected here, or was, has something to do with it. No
 //! panic leaves this library.
 
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 
 use libc::{
     addrinfo, epoll_event, hostent, msghdr, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t,
@@ -44,6 +44,16 @@ fn aside(fd: c_int) -> Option<c_int> {
     })
 }
 
+/// Makes a call that must not come between the moment in which it is looked what a socket has (its
+/// flags, its registrations with epoll instances) and the one in which another has that at its number.
+fn undisturbed(call: impl FnOnce() -> c_int) -> c_int {
+    if is_any() && !is_held() {
+        STATE.with(|_| call())
+    } else {
+        call()
+    }
+}
+
 /// Waits until no stand-in is at the number any more.
 fn settle(fd: c_int) {
     if is_any() {
@@ -55,9 +65,11 @@ fn settle(fd: c_int) {
 fn closing(fd: c_int) {
     if is_any() && !is_held() {
         guarded((), || {
-            if STATE.with(|state| state.pending.closed(fd)) {
-                helper::wake();
-            }
+            STATE.with(|state| {
+                if state.pending.closed(fd) {
+                    helper::wake();
+                }
+            });
         });
     }
 }
@@ -279,7 +291,12 @@ unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int
         settle(fd);
     }
     // SAFETY: the caller's arguments.
-    unsafe { next::fcntl(fd, command, argument) }
+    let call = || unsafe { next::fcntl(fd, command, argument) };
+    if matches!(command, libc::F_SETFL | libc::F_SETFD) {
+        undisturbed(call)
+    } else {
+        call()
+    }
 }
 
 /// # Safety
@@ -290,7 +307,24 @@ unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_i
         settle(fd);
     }
     // SAFETY: the caller's arguments.
-    unsafe { next::fcntl64(fd, command, argument) }
+    let call = || unsafe { next::fcntl64(fd, command, argument) };
+    if matches!(command, libc::F_SETFL | libc::F_SETFD) {
+        undisturbed(call)
+    } else {
+        call()
+    }
+}
+
+/// # Safety
+/// As for ioctl(2); its third argument is as for [`fcntl`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {
+    // SAFETY: the caller's arguments.
+    let call = || unsafe { next::ioctl(fd, request, argument) };
+    match request {
+        libc::FIONBIO | libc::FIOASYNC | libc::FIOCLEX | libc::FIONCLEX => undisturbed(call),
+        _ => call(),
+    }
 }
 
 /// # Safety
@@ -306,7 +340,7 @@ unsafe extern "C" fn epoll_ctl(
         epolls::remember(epoll);
     }
     // SAFETY: the caller's arguments.
-    unsafe { next::epoll_ctl(epoll, operation, fd, event) }
+    undisturbed(|| unsafe { next::epoll_ctl(epoll, operation, fd, event) })
 }
 
 /// Whether a call would connect a socket and send on it in one (tcp(7), MSG_FASTOPEN). Programs try

@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +31,17 @@ const LINGER: Duration = Duration::from_secs(2);
 /// What wakes the helper: an eventfd, or -1 where there is none.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
-/// Tells the helper to look for something new.
+/// In a child after fork(2), which has no helper: closes what woke the parent's.
+pub(crate) fn disown() {
+    let wake = WAKE.swap(-1, Ordering::AcqRel);
+    if wake >= 0 {
+        // SAFETY: its owner is a thread that this process does not have.
+        drop(unsafe { OwnedFd::from_raw_fd(wake) });
+    }
+}
+
+/// Tells the helper to look for something new. To be called with the lock, which the helper takes
+/// before it closes the number.
 pub(crate) fn wake() {
     let wake = WAKE.load(Ordering::Acquire);
     if wake >= 0 {
@@ -185,7 +195,7 @@ fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
         let far = STATE.with(|state| {
             state
                 .pending
-                .settle(work.ticket, &socket, outcome, &mut state.outcomes)
+                .settle(work.ticket, socket, outcome, &mut state.outcomes)
         });
         kept.extend(far.map(|far| Kept {
             far,

@@ -1,7 +1,7 @@
 //! The functions that the program would have called without this library: those of the next one, found
 //! once, when it is loaded.
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{
@@ -92,6 +92,7 @@ next! {
     dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
     fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int;
     fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_int;
+    ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int;
     epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
     sendto(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t;
     sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t;

@@ -1,7 +1,7 @@
 //! The sockets that are being connected.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -75,7 +75,7 @@ pub(crate) struct Begun {
 
 /// Whether there is any. Without a lock, because nearly always there is none.
 pub(crate) fn is_any() -> bool {
-    COUNT.load(Ordering::Relaxed) != 0
+    COUNT.load(Ordering::Acquire) != 0
 }
 
 impl Pending {
@@ -95,6 +95,10 @@ impl Pending {
         target: SocketAddr,
         servers: &'static [Server],
     ) -> Result<Begun, Errno> {
+        if self.find(fd).is_some() {
+            // Another thread has just begun.
+            return Err(Errno::ALREADY);
+        }
         let place = self.all.iter_mut().find(|place| place.is_none());
         let place = place.ok_or(Errno::AGAIN)?;
         let flags = fcntl_getfl(borrow(fd))?;
@@ -215,7 +219,7 @@ impl Pending {
     pub(crate) fn settle(
         &mut self,
         ticket: Ticket,
-        socket: &OwnedFd,
+        socket: OwnedFd,
         outcome: Result<(), Errno>,
         outcomes: &mut Outcomes,
     ) -> Option<OwnedFd> {
@@ -224,17 +228,20 @@ impl Pending {
             .iter_mut()
             .find(|place| place.as_ref().is_some_and(|entry| entry.ticket == ticket))?;
         let entry = place.take()?;
-        COUNT.fetch_sub(1, Ordering::Relaxed);
         let is_there = fstat(borrow(entry.fd)).is_ok_and(|facts| facts.st_ino == entry.inode);
         if is_there {
-            if let Ok(cookie) = sockopt::socket_cookie(socket) {
+            if let Ok(cookie) = sockopt::socket_cookie(&socket) {
                 // A thread that waits hears of the failure by itself.
                 if outcome.is_ok() || entry.waiters == 0 {
                     outcomes.add(cookie, entry.target, outcome);
                 }
             }
-            put_back(socket, entry.fd);
+            put_back(&socket, entry.fd);
         }
+        // Not before: until then, other threads have to wait for the lock.
+        COUNT.fetch_sub(1, Ordering::Release);
+        // While the lock is still held: a child would inherit it.
+        drop(socket);
         let far = entry.far?;
         tell(&far, entry.waiters, outcome);
         if outcome.is_err() && entry.waiters == 0 {
@@ -256,13 +263,18 @@ impl Pending {
         }
     }
 
-    /// In a child after fork(2): those who are at it are in the parent.
+    /// In a child after fork(2): those who are at it are in the parent. What the parent's helper has
+    /// is this child's to close, lest a connection that both have closed stays open.
     pub(crate) fn inherit(&mut self) {
         self.helper = false;
         self.process = Some(rustix::process::getpid());
         for entry in self.all.iter_mut().flatten() {
             entry.inherited = true;
             entry.far = None;
+            // SAFETY: the number is open as long as the entry is there, and its owner is a thread
+            // that this process does not have.
+            let own = || unsafe { OwnedFd::from_raw_fd(entry.own) };
+            entry.socket.get_or_insert_with(own);
         }
     }
 
@@ -286,8 +298,8 @@ impl Pending {
         let Some(entry) = place.and_then(Option::take) else {
             return;
         };
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-        let Ok(socket) = entry.socket.map_or_else(|| aside(entry.own), Ok) else {
+        let Some(socket) = entry.socket else {
+            COUNT.fetch_sub(1, Ordering::Release);
             return;
         };
         let outcome = if failed {
@@ -299,6 +311,7 @@ impl Pending {
             outcomes.add(cookie, entry.target, outcome);
         }
         put_back(&socket, fd);
+        COUNT.fetch_sub(1, Ordering::Release);
     }
 
     fn find(&self, fd: RawFd) -> Option<&Entry> {

@@ -29,7 +29,10 @@ pub(crate) fn watch_forks() {
     }
     extern "C" fn child() {
         STATE.release();
-        STATE.with(|state| state.pending.inherit());
+        STATE.with(|state| {
+            state.pending.inherit();
+            crate::helper::disown();
+        });
     }
     // SAFETY: the functions live as long as the library, which is never unloaded. Without memory for
     // them, a child could find the lock taken; there is nobody here to tell.
