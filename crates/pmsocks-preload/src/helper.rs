@@ -19,7 +19,7 @@ use crate::lock::{block_signals, set_signals};
 use crate::names;
 use crate::pending::{Order, Ticket};
 use crate::plan::{Plan, plan};
-use crate::stand_in::{borrow, out_of_the_way};
+use crate::stand_in::{borrow, out_of_the_way, stir};
 use crate::state::STATE;
 
 /// Room for the resolver's modules, which like large buffers.
@@ -91,11 +91,32 @@ struct Work {
     ready: bool,
 }
 
-/// A far end that somebody may still look at the other end of.
-struct Kept {
-    far: OwnedFd,
+/// A far end that somebody may still look at the other end of: a thread in poll(2) or select(2), which
+/// looks at the socket that is there now whenever it is woken, but is woken only by the stand-in.
+pub(crate) struct Kept {
+    pub(crate) far: OwnedFd,
+    /// The program's number, if what happens to the socket there is to wake them.
+    pub(crate) fd: Option<RawFd>,
+}
+
+/// With the time at which it is given up, or, where there is a number, looked at again.
+struct Watched {
+    kept: Kept,
     until: Instant,
 }
+
+impl Watched {
+    fn is_watching(&self, now: Instant) -> Option<RawFd> {
+        self.kept.fd.filter(|_| self.until <= now)
+    }
+}
+
+/// What wakes those who wait for input.
+const INPUT: PollFlags = PollFlags::IN.union(PollFlags::PRI).union(PollFlags::RDHUP);
+
+/// For how long it is not looked at a socket after those who wait for it have been woken: they may
+/// wait for something else.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Carries on every dialogue until there is none.
 pub(crate) fn run() {
@@ -113,7 +134,7 @@ pub(crate) fn run() {
         }
         carry_on(&mut works, &mut kept);
         let now = Instant::now();
-        kept.retain(|kept: &Kept| kept.until > now);
+        kept.retain(|one: &Watched| one.kept.fd.is_some() || one.until > now);
         if works.is_empty() && kept.is_empty() {
             let ends = STATE.with(|state| {
                 let ends = state.pending.may_end();
@@ -167,7 +188,7 @@ fn begin(order: Order) -> Option<Work> {
 }
 
 /// Drives what is ready, and settles what is done.
-fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
+fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Watched>) {
     let mut index = 0;
     while let Some(work) = works.get_mut(index) {
         let now = Instant::now();
@@ -197,20 +218,25 @@ fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
                 .pending
                 .settle(work.ticket, socket, outcome, &mut state.outcomes)
         });
-        kept.extend(far.map(|far| Kept {
-            far,
-            until: Instant::now() + LINGER,
+        kept.extend(far.map(|kept| {
+            let now = Instant::now();
+            let until = kept.fd.map_or(now + LINGER, |_| now);
+            Watched { kept, until }
         }));
     }
 }
 
 /// Waits until one of them can go on, or is not wanted any more.
-fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
+fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Watched>) {
     let now = Instant::now();
     let next = works
         .iter()
         .map(|work| work.until)
-        .chain(kept.iter().map(|kept| kept.until))
+        .chain(
+            kept.iter()
+                .filter(|one| one.is_watching(now).is_none())
+                .map(|one| one.until),
+        )
         .min();
     let patience = next.map_or(LINGER, |next| next.saturating_duration_since(now));
     // Without anything to be woken by, it looks for new work now and then.
@@ -220,7 +246,7 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
         patience.min(Duration::from_millis(5))
     };
     let timeout = Timespec::try_from(patience + Duration::from_micros(50)).ok();
-    let mut ready: Vec<PollFd<'_>> = Vec::with_capacity(2 * works.len() + kept.len() + 1);
+    let mut ready: Vec<PollFd<'_>> = Vec::with_capacity(2 * (works.len() + kept.len()) + 1);
     for work in works.iter() {
         ready.push(PollFd::from_borrowed_fd(work.dial.socket(), work.events));
         ready.push(PollFd::from_borrowed_fd(
@@ -228,11 +254,13 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
             PollFlags::empty(),
         ));
     }
-    for kept in kept.iter() {
-        ready.push(PollFd::from_borrowed_fd(
-            kept.far.as_fd(),
-            PollFlags::empty(),
-        ));
+    for one in kept.iter() {
+        let far = one.kept.far.as_fd();
+        ready.push(PollFd::from_borrowed_fd(far, PollFlags::empty()));
+        ready.push(match one.is_watching(now) {
+            Some(fd) => PollFd::from_borrowed_fd(borrow(fd), INPUT),
+            None => PollFd::from_borrowed_fd(far, PollFlags::empty()),
+        });
     }
     if let Some(wake) = wake {
         ready.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
@@ -253,10 +281,17 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Kept>) {
             gone.push(work.ticket);
         }
     }
-    kept.retain(|_| {
-        !events
-            .next()
-            .is_some_and(|events| events.contains(PollFlags::HUP))
+    kept.retain_mut(|one| {
+        let far = events.next().unwrap_or(PollFlags::empty());
+        let socket = events.next().unwrap_or(PollFlags::empty());
+        if socket.contains(PollFlags::NVAL) {
+            one.kept.fd = None;
+            one.until = now + LINGER;
+        } else if one.is_watching(now).is_some() && !socket.is_empty() {
+            stir(&one.kept.far);
+            one.until = Instant::now() + PAUSE;
+        }
+        !far.contains(PollFlags::HUP)
     });
     if events.next().is_some_and(|events| !events.is_empty())
         && let Some(wake) = wake

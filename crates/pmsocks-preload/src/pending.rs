@@ -12,6 +12,7 @@ use rustix::net::sockopt;
 use socks_conf::Server;
 
 use crate::epolls::Registrations;
+use crate::helper::Kept;
 use crate::outcomes::Outcomes;
 use crate::stand_in::{StandIn, aside, borrow, put, release, tell};
 
@@ -222,7 +223,7 @@ impl Pending {
         socket: OwnedFd,
         outcome: Result<(), Errno>,
         outcomes: &mut Outcomes,
-    ) -> Option<OwnedFd> {
+    ) -> Option<Kept> {
         let place = self
             .all
             .iter_mut()
@@ -249,7 +250,9 @@ impl Pending {
             return None;
         }
         release(&far);
-        Some(far)
+        // A thread that waits in connect(2) has the near end as well, and may have left it open.
+        let fd = (is_there && entry.waiters == 0).then_some(entry.fd);
+        Some(Kept { far, fd })
     }
 
     /// Forgets what the program has closed without our knowing.

@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
+    socketpair, sockopt,
 };
 
 /// Descriptors of our own begin here, out of the way of programs that expect low numbers.
@@ -39,6 +40,11 @@ impl StandIn {
 pub(crate) fn release(far: impl AsFd) {
     let mut buffer = [0; FILLING.len()];
     let _ = retry_on_intr(|| recv(&far, &mut buffer, RecvFlags::DONTWAIT));
+}
+
+/// Wakes everybody who polls the near end, whatever for. It can be done again and again.
+pub(crate) fn stir(far: impl AsFd) {
+    let _ = shutdown(far, Shutdown::Write);
 }
 
 /// Tells the threads that wait on the near end how it went.
