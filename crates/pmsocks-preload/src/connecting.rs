@@ -161,7 +161,7 @@ fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<()
     } = begun;
     if needs_helper && helper::start().is_err() {
         // Without a thread for it, the caller's has to do.
-        helper::run();
+        helper::run(false);
     }
     match wait_on {
         None => Err(Errno::INPROGRESS),
@@ -239,6 +239,17 @@ pub(crate) fn settle(fd: RawFd) {
     let mut ready = [PollFd::new(&wait_on, PollFlags::IN)];
     let _ = retry_on_intr(|| poll(&mut ready, None));
     STATE.with(|state| state.pending.leave(ticket));
+}
+
+/// Before a transfer: where it would block on a stand-in, it is to block until that is gone, since
+/// what goes into a stand-in is lost.
+pub(crate) fn settle_unless(fd: RawFd, nonblocking: bool) {
+    STATE.with(|state| state.pending.adopt(fd, &mut state.outcomes));
+    let is_nonblocking =
+        || fcntl_getfl(borrow(fd)).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
+    if fd >= 0 && !nonblocking && !is_nonblocking() {
+        settle(fd);
+    }
 }
 
 /// Whether a socket is one of TCP: all others are none of ours.

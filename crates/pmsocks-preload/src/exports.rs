@@ -16,7 +16,7 @@ use crate::lock::is_held;
 use crate::pending::is_any;
 use crate::plan::plan;
 use crate::state::STATE;
-use crate::{addresses, clib, epolls, execs, helper, lookups, next, outcomes};
+use crate::{addresses, clib, epolls, execs, helper, lookups, next, outcomes, transfers};
 
 /// Called by the dynamic linker when the library is loaded, before the program runs.
 #[cfg(not(test))]
@@ -363,6 +363,7 @@ unsafe extern "C" fn sendto(
     if !address.is_null() && opens_fast(fd, flags) {
         return clib::result(Err(Errno::OPNOTSUPP)) as ssize_t;
     }
+    transfers::wait_before(fd, flags);
     // SAFETY: the caller's arguments.
     unsafe { next::sendto(fd, bytes, count, flags, address, length) }
 }
@@ -374,6 +375,7 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
     if opens_fast(fd, flags) {
         return clib::result(Err(Errno::OPNOTSUPP)) as ssize_t;
     }
+    transfers::wait_before(fd, flags);
     // SAFETY: the caller's arguments.
     unsafe { next::sendmsg(fd, message, flags) }
 }

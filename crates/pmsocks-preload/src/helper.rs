@@ -52,7 +52,7 @@ pub(crate) fn wake() {
 /// Makes the thread. None of the program's signals is for it.
 pub(crate) fn start() -> Result<(), Errno> {
     extern "C" fn main(_: *mut c_void) -> *mut c_void {
-        let _ = std::panic::catch_unwind(run);
+        let _ = std::panic::catch_unwind(|| run(true));
         ptr::null_mut()
     }
     let before = block_signals();
@@ -118,8 +118,9 @@ const INPUT: PollFlags = PollFlags::IN.union(PollFlags::PRI).union(PollFlags::RD
 /// wait for something else.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Carries on every dialogue until there is none.
-pub(crate) fn run() {
+/// Carries on every dialogue until there is none. A caller that does it for want of a thread does not
+/// stay for those who look at a stand-in: it is one of them itself.
+pub(crate) fn run(stays: bool) {
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .and_then(out_of_the_way)
         .ok();
@@ -133,6 +134,9 @@ pub(crate) fn run() {
             works.extend(begin(order));
         }
         carry_on(&mut works, &mut kept);
+        if !stays {
+            kept.clear();
+        }
         let now = Instant::now();
         kept.retain(|one: &Watched| one.kept.fd.is_some() || one.until > now);
         if works.is_empty() && kept.is_empty() {
