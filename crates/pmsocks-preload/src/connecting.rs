@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{Errno, retry_on_intr, write};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
-use rustix::stdio::stdout;
 use socks_conf::{Action, Server};
-use socks_dial::{Status, report};
+use socks_dial::{Status, print_banner, report};
 
 use crate::names::{self, Known};
 use crate::pending::{self, Begun, Ticket};
@@ -285,6 +284,6 @@ fn greet() {
     }
     if plan().is_ok_and(|plan| plan.settings.banner) {
         let banner = concat!("pmsocks (gatehouse) ", env!("CARGO_PKG_VERSION"), "\n");
-        let _ = retry_on_intr(|| write(stdout(), banner.as_bytes()));
+        print_banner(banner);
     }
 }

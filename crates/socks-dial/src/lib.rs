@@ -29,5 +29,5 @@ pub use dial::{Destination, Dial, Route, Status};
 pub use failure::{Culprit, Failure};
 pub use handed_on::{HANDED_ON, HandedOn};
 pub use local::is_local_address;
-pub use report::report;
+pub use report::{print_banner, report};
 pub use settings::{DEFAULT_ROUTES, DEFAULT_TIMEOUT, Settings, SettingsError};

@@ -10,7 +10,7 @@ use socks_proto::Version;
 use zeroize::Zeroizing;
 
 use crate::handed_on::{HANDED_ON, HandedOn};
-use crate::report::report;
+use crate::report::{look, report};
 
 /// Where the routes are, unless `PCP_SOCKS_CONF` names another file (pmsocks(1)).
 pub const DEFAULT_ROUTES: &str = "/etc/pcp_socks.conf";
@@ -95,6 +95,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] for the first variable that cannot be used.
     pub fn from_env() -> Result<Settings, SettingsError> {
+        look();
         Settings::read(&|variable| env::var_os(variable))
     }
 
