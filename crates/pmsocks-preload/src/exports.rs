@@ -131,17 +131,22 @@ unsafe extern "C" fn getpeername(
     length: *mut socklen_t,
 ) -> c_int {
     guarded(-1, || {
-        if fd >= 0 {
-            if aside(fd).is_some() {
-                return clib::result(Err(Errno::NOTCONN));
-            }
-            if let Some(target) = outcomes::target(fd) {
-                // SAFETY: the caller's pointers.
-                return clib::result(unsafe { addresses::write(target, address, length) });
+        if fd >= 0 && aside(fd).is_some() {
+            return clib::result(Err(Errno::NOTCONN));
+        }
+        let target = outcomes::target(fd);
+        // SAFETY: null, or the caller's.
+        let room = unsafe { length.as_ref() }.copied();
+        // SAFETY: the caller's arguments. The connection may have ended meanwhile, which this tells.
+        let result = unsafe { next::getpeername(fd, address, length) };
+        if let (0, Some(target), Some(room)) = (result, target, room) {
+            // SAFETY: the caller's pointers, which the call has just used, and as much room as before.
+            unsafe {
+                *length = room;
+                return clib::result(addresses::write(target, address, length));
             }
         }
-        // SAFETY: the caller's arguments.
-        unsafe { next::getpeername(fd, address, length) }
+        result
     })
 }
 

@@ -88,7 +88,7 @@ impl Outcomes {
 
 /// Where the socket at the number leads, if it was connected here.
 pub(crate) fn target(fd: RawFd) -> Option<SocketAddr> {
-    if COUNT.load(Ordering::Relaxed) == 0 {
+    if fd < 0 || COUNT.load(Ordering::Relaxed) == 0 {
         return None;
     }
     let cookie = sockopt::socket_cookie(borrow(fd)).ok()?;
