@@ -15,7 +15,7 @@ use crate::guard::guarded;
 use crate::lock::is_held;
 use crate::pending::is_any;
 use crate::plan::plan;
-use crate::state::STATE;
+use crate::state::{STATE, State};
 use crate::{addresses, clib, epolls, execs, helper, lookups, next, outcomes, transfers};
 
 /// Called by the dynamic linker when the library is loaded, before the program runs.
@@ -33,14 +33,26 @@ extern "C" fn loaded() {
     });
 }
 
+/// Whether a stand-in is at the number.
+fn is_aside(fd: c_int) -> bool {
+    is_any() && STATE.with(|state| own(state, fd)).is_some()
+}
+
 /// The number of the program's own socket where a stand-in is in its place.
-fn aside(fd: c_int) -> Option<c_int> {
+fn own(state: &mut State, fd: c_int) -> Option<c_int> {
+    state.pending.adopt(fd, &mut state.outcomes);
+    state.pending.own(fd)
+}
+
+/// Makes a call with the program's own socket, wherever that is, and says whether it is put aside. It
+/// must not be put back meanwhile: the number would be nobody's then, or somebody else's.
+fn with_own(fd: c_int, call: impl FnOnce(c_int, bool) -> c_int) -> c_int {
     if !is_any() {
-        return None;
+        return call(fd, false);
     }
-    STATE.with(|state| {
-        state.pending.adopt(fd, &mut state.outcomes);
-        state.pending.own(fd)
+    STATE.with(|state| match own(state, fd) {
+        Some(number) => call(number, true),
+        None => call(fd, false),
     })
 }
 
@@ -131,7 +143,7 @@ unsafe extern "C" fn getpeername(
     length: *mut socklen_t,
 ) -> c_int {
     guarded(-1, || {
-        if fd >= 0 && aside(fd).is_some() {
+        if fd >= 0 && is_aside(fd) {
             return clib::result(Err(Errno::NOTCONN));
         }
         let target = outcomes::target(fd);
@@ -159,9 +171,10 @@ unsafe extern "C" fn getsockname(
     length: *mut socklen_t,
 ) -> c_int {
     guarded(-1, || {
-        let fd = aside(fd).unwrap_or(fd);
-        // SAFETY: the caller's arguments, but for the number.
-        unsafe { next::getsockname(fd, address, length) }
+        with_own(fd, |fd, _| {
+            // SAFETY: the caller's arguments, but for the number.
+            unsafe { next::getsockname(fd, address, length) }
+        })
     })
 }
 
@@ -176,41 +189,39 @@ unsafe extern "C" fn getsockopt(
     length: *mut socklen_t,
 ) -> c_int {
     guarded(-1, || {
-        let number = aside(fd).unwrap_or(fd);
-        // SAFETY: the caller's arguments, but for the number.
-        let result = unsafe { next::getsockopt(number, level, name, value, length) };
-        if result == 0 && (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
-            let hidden = if number == fd {
-                outcomes::take_failure(fd)
-            } else {
-                None
-            };
+        let is_error = (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR);
+        let mut connecting = false;
+        let result = with_own(fd, |number, is_aside| {
+            connecting = is_aside;
+            // The dialogue's own errors are not the program's, and are not to be taken from it: the
+            // stand-in has none.
+            let number = if is_error { fd } else { number };
+            // SAFETY: the caller's arguments, but for the number.
+            unsafe { next::getsockopt(number, level, name, value, length) }
+        });
+        if result == 0
+            && is_error
+            && !connecting
+            && let Some(failure) = outcomes::take_failure(fd)
+        {
             // SAFETY: the call has just written as many bytes there.
-            unsafe { show_error(hidden, number != fd, value, length) };
+            unsafe { show_error(failure, value, length) };
         }
         result
     })
 }
 
-/// SO_ERROR as it would be without a SOCKS server: that of the dialogue, and none while it lasts.
+/// SO_ERROR as it would be without a SOCKS server: that of the dialogue.
 ///
 /// # Safety
 /// `value` is valid for as many bytes as `length` says.
-unsafe fn show_error(
-    hidden: Option<Errno>,
-    connecting: bool,
-    value: *mut c_void,
-    length: *const socklen_t,
-) {
-    let error = match hidden {
-        Some(errno) => errno.raw_os_error(),
-        None if connecting => 0,
-        None => return,
-    };
+unsafe fn show_error(failure: Errno, value: *mut c_void, length: *const socklen_t) {
     // SAFETY: the caller's duty.
     unsafe {
         if *length as usize >= size_of::<c_int>() {
-            value.cast::<c_int>().write_unaligned(error);
+            value
+                .cast::<c_int>()
+                .write_unaligned(failure.raw_os_error());
         }
     }
 }
@@ -226,9 +237,10 @@ unsafe extern "C" fn setsockopt(
     length: socklen_t,
 ) -> c_int {
     guarded(-1, || {
-        let fd = aside(fd).unwrap_or(fd);
-        // SAFETY: the caller's arguments, but for the number.
-        unsafe { next::setsockopt(fd, level, name, value, length) }
+        with_own(fd, |fd, _| {
+            // SAFETY: the caller's arguments, but for the number.
+            unsafe { next::setsockopt(fd, level, name, value, length) }
+        })
     })
 }
 
@@ -237,7 +249,7 @@ unsafe extern "C" fn setsockopt(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
     guarded(-1, || {
-        if aside(fd).is_some() {
+        if is_aside(fd) {
             return clib::result(Err(Errno::NOTCONN));
         }
         // SAFETY: the caller's arguments.
