@@ -121,12 +121,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Carries on every dialogue until there is none. A caller that does it for want of a thread does not
 /// stay for those who look at a stand-in: it is one of them itself.
 pub(crate) fn run(stays: bool) {
-    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-        .and_then(out_of_the_way)
-        .ok();
-    if let Some(wake) = &wake {
-        WAKE.store(wake.as_raw_fd(), Ordering::Release);
-    }
+    // With the lock, so that a child after fork(2) has both the descriptor and its number, or neither.
+    let wake = STATE.with(|_| {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .and_then(out_of_the_way)
+            .ok();
+        let number = wake.as_ref().map_or(-1, OwnedFd::as_raw_fd);
+        WAKE.store(number, Ordering::Release);
+        wake
+    });
     let mut works = Vec::new();
     let mut kept = Vec::new();
     loop {
@@ -216,8 +219,8 @@ fn carry_on(works: &mut Vec<Work>, kept: &mut Vec<Watched>) {
             Status::Failed(failure) => Err(failure.errno()),
         };
         let work = works.swap_remove(index);
-        let socket = work.dial.into_socket();
         let far = STATE.with(|state| {
+            let socket = work.dial.into_socket();
             state
                 .pending
                 .settle(work.ticket, socket, outcome, &mut state.outcomes)
@@ -302,8 +305,9 @@ fn wait(wake: Option<&OwnedFd>, works: &mut Vec<Work>, kept: &mut Vec<Watched>) 
     {
         let _ = rustix::io::read(wake, &mut [0; 8]);
     }
-    works.retain(|work| !gone.contains(&work.ticket));
+    // First: a child closes the sockets of those that are not forgotten.
     STATE.with(|state| gone.iter().for_each(|ticket| state.pending.forget(*ticket)));
+    works.retain(|work| !gone.contains(&work.ticket));
 }
 
 /// What the dialogues need of this process.

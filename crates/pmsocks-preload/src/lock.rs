@@ -19,16 +19,19 @@ pub(crate) fn is_held() -> bool {
 /// What must be looked at and changed by one thread at a time.
 pub(crate) struct Locked<T> {
     mutex: UnsafeCell<libc::pthread_mutex_t>,
+    /// The signals that were blocked before [`Locked::hold`].
+    before: UnsafeCell<MaybeUninit<libc::sigset_t>>,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is only reached by the thread that has the mutex.
+// SAFETY: the value and the signals are only reached by the thread that has the mutex.
 unsafe impl<T: Send> Sync for Locked<T> {}
 
 impl<T> Locked<T> {
     pub(crate) const fn new(value: T) -> Locked<T> {
         Locked {
             mutex: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
+            before: UnsafeCell::new(MaybeUninit::zeroed()),
             value: UnsafeCell::new(value),
         }
     }
@@ -55,16 +58,24 @@ impl<T> Locked<T> {
         work(unsafe { &mut *self.value.get() })
     }
 
-    /// Takes the lock before fork(2), which runs with the caller's signals.
+    /// Takes the lock before fork(2).
     pub(crate) fn hold(&self) {
+        let before = block_signals();
         // SAFETY: as in `with`; `release` follows in both processes.
-        unsafe { libc::pthread_mutex_lock(self.mutex.get()) };
+        unsafe {
+            libc::pthread_mutex_lock(self.mutex.get());
+            (*self.before.get()).write(before);
+        }
     }
 
     /// Gives it back in both processes, after `hold`.
     pub(crate) fn release(&self) {
-        // SAFETY: the thread that forked has it.
-        unsafe { libc::pthread_mutex_unlock(self.mutex.get()) };
+        // SAFETY: the thread that forked has the lock, and `hold` has written the signals.
+        unsafe {
+            let before = (*self.before.get()).assume_init();
+            libc::pthread_mutex_unlock(self.mutex.get());
+            set_signals(&before);
+        }
     }
 }
 
