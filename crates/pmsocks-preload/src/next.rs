@@ -5,8 +5,8 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{
-    addrinfo, epoll_event, hostent, iovec, mmsghdr, msghdr, pid_t,
-    posix_spawn_file_actions_t, posix_spawnattr_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
+    addrinfo, epoll_event, hostent, iovec, mmsghdr, msghdr, pid_t, posix_spawn_file_actions_t,
+    posix_spawnattr_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 
 /// A function of the next library.
@@ -94,7 +94,6 @@ next! {
     fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_int;
     ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int;
     epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
-    select(count: c_int, read: *mut write: *mut except: *mut timeout: *mut timeval) -> c_int;
     read(fd: c_int, bytes: *mut c_void, count: size_t) -> ssize_t;
     __read_chk(fd: c_int, bytes: *mut c_void, count: size_t, room: size_t) -> ssize_t;
     readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t;
