@@ -396,7 +396,7 @@ static void command_loop(int count)
         fds[i] = make_socket(SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (i % 2)
             watch(fds[i], EPOLLET, (uint64_t)i);
-        if (reach(fds[i]) < 0 && errno != EINPROGRESS)
+        if (reach(fds[i]) == 0 || errno != EINPROGRESS)
             say("connect: %s", strerrorname_np(errno));
         if (i % 2 == 0)
             watch(fds[i], 0, (uint64_t)i);

@@ -24,19 +24,9 @@ pub(super) fn find(tracee: Tracee, number: RawFd, file: impl AsFd) -> Vec<Regist
     let Ok(inode) = rustix::fs::fstat(file).map(|facts| facts.st_ino) else {
         return Vec::new();
     };
-    let folder = format!("/proc/{}/fd", tracee.thread);
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if !fs::read_link(entry.path()).is_ok_and(|path| path.as_os_str() == INSTANCE) {
-            continue;
-        }
-        let instance = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        if let Some(instance) = instance {
-            search(tracee, instance, number, inode, &mut found);
-        }
+    for instance in tracee.numbers_with(INSTANCE) {
+        search(tracee, instance, number, inode, &mut found);
     }
     found
 }

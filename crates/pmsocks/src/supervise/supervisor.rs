@@ -89,13 +89,13 @@ impl Supervisor {
         let listening = listener.as_ref().map(AsFd::as_fd);
         let kept: Vec<BorrowedFd<'_>> = kept.into_iter().chain([listening]).flatten().collect();
         front::let_go(&kept, false, configuration.settings.debug);
-        raise_limit();
+        let descriptors = raise_limit();
         link.release();
         Ok(Start::Supervisor(Box::new(Supervisor {
             front: Some(front),
             signals,
             connections: listener
-                .map(|listener: OwnedFd| Connections::new(listener, configuration)),
+                .map(|listener: OwnedFd| Connections::new(listener, configuration, descriptors)),
             program: Some(process),
             is_stopped: false,
             has_connected: false,
@@ -239,12 +239,13 @@ fn end(status: rustix::process::WaitStatus) -> End {
     }
 }
 
-/// Every connection in the making has a descriptor here.
-fn raise_limit() {
+/// Every connection in the making has descriptors here. How many there may be.
+fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
     let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

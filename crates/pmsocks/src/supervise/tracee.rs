@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use rustix::io::Errno;
@@ -49,6 +49,28 @@ impl Tracee {
             other => other?,
         };
         pidfd_getfd(process, number, PidfdGetfdFlags::empty())
+    }
+
+    /// All of its descriptors that are for the same socket as this one of ours.
+    pub(super) fn numbers_of(self, socket: BorrowedFd<'_>) -> Vec<RawFd> {
+        let Ok(facts) = rustix::fs::fstat(socket) else {
+            return Vec::new();
+        };
+        // As proc(5) has it.
+        let shown = format!("socket:[{}]", facts.st_ino);
+        self.numbers_with(&shown)
+    }
+
+    /// All of its descriptors that /proc shows so.
+    pub(super) fn numbers_with(self, shown: &str) -> Vec<RawFd> {
+        let folder = fs::read_dir(format!("/proc/{}/fd", self.thread));
+        let entries = folder.into_iter().flatten().flatten();
+        let found = entries.filter(|entry| {
+            fs::read_link(entry.path()).is_ok_and(|path| path.as_os_str() == shown)
+        });
+        found
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
     }
 
     /// Whether one of its descriptors is closed when a program is executed.

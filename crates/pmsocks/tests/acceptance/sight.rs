@@ -42,14 +42,10 @@ fn release_at(line: &str, client: &Client, held: &Held) -> Finished {
     running.finish().unwrap()
 }
 
-/// Runs a command with a server that is held until the program says `line`.
+/// Runs commands of the program, each with a server that is held until the program says `line`.
 fn see(command: &[&str], line: &str, wanted: &str) {
-    see_in(&RUNS[..1], command, line, wanted);
-}
-
-fn see_in(runs: &[(Linkage, Way)], command: &[&str], line: &str, wanted: &str) {
     let bed = Bed::new();
-    for (linkage, way) in runs.iter().copied() {
+    for (linkage, way) in RUNS {
         let caller = Caller::new(linkage);
         let (held, conduct) = held();
         let _stub = bed.stub(conduct);
@@ -132,17 +128,10 @@ fn a_connect_that_a_signal_ended_goes_on_behind_the_program() {
     see(&["signal", "poll"], "pending", wanted);
 }
 
-/// Nobody carries on with it then, and the socket must not look as if it were connected.
-#[test]
-fn a_supervised_connect_that_a_signal_ended_is_over() {
-    let wanted = "signal\nconnect: EINTR\npending\nafter: out error\nerror: none\nno echo\n";
-    see_in(&RUNS[1..], &["signal", "poll"], "pending", wanted);
-}
-
 #[test]
 fn a_connect_that_a_signal_ended_can_be_called_again() {
     let wanted = "signal\nconnect: EINTR\npending\nagain: connected\necho\n";
-    see_in(&RUNS, &["signal", "again"], "pending", wanted);
+    see(&["signal", "again"], "pending", wanted);
 }
 
 #[test]
@@ -171,44 +160,6 @@ fn a_socket_that_is_closed_meanwhile_does_not_come_back() {
 fn a_child_waits_for_the_connection_of_its_parent() {
     let wanted = "connect: EINPROGRESS\npending\nchild: good\nafter: out\necho\n";
     see(&["fork-pending"], "pending", wanted);
-}
-
-const AT_ONCE: &str = "\
-connect: connected
-before: out
-error before: none
-peer before: the target
-connect again: EISCONN
-settings: nonblock cloexec nodelay keepalive
-pending
-after: out
-error: none
-peer: the target
-settings: nonblock cloexec nodelay keepalive
-socket: the same
-early byte: EAGAIN
-connect at last: EISCONN
-echo
-";
-
-#[test]
-fn a_supervised_connect_is_done_when_it_comes_back() {
-    let bed = Bed::new();
-    let _stub = bed.stub(Conduct::default());
-    for (linkage, way) in &RUNS[1..] {
-        let caller = Caller::new(*linkage);
-        for how in [
-            "poll",
-            "select",
-            "ppoll dup",
-            "epoll",
-            "epoll before",
-            "epoll dup before",
-        ] {
-            let shown = caller.echo(&bed, *way, &["nonblock", how]).run().unwrap();
-            assert_eq!(shown.stdout, AT_ONCE, "{linkage:?} {how}: {}", shown.stderr);
-        }
-    }
 }
 
 /// Runs a command in all ways with a server that answers at once.

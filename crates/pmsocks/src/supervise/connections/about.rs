@@ -9,6 +9,7 @@ use rustix::net::getsockname;
 
 use super::super::address;
 use super::super::ffi::{self, Answer};
+use super::calls::low_half;
 use super::job::Caller;
 use super::{Connections, GO_ON, Replied, Reply};
 
@@ -155,7 +156,7 @@ fn on_behalf(caller: Caller, socket: BorrowedFd<'_>, question: Question) -> Repl
             length,
         } => {
             let mut room = [0; LONGEST_OPTION];
-            let length = usize::try_from(super::low_half(length)).map_err(|_| Errno::INVAL)?;
+            let length = usize::try_from(low_half(length)).map_err(|_| Errno::INVAL)?;
             let room = room.get_mut(..length).ok_or(Errno::INVAL)?;
             caller.tracee.read(value, room)?;
             ffi::set_option(socket, level, name, room)?;

@@ -65,6 +65,10 @@ impl Settled {
         }
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.outcome.is_err()
+    }
+
     /// Whether the program can still get its socket: once bytes were carried, it can't.
     pub(super) fn can_be_taken(&self) -> bool {
         !matches!(self.used, Use::Relayed(_))
@@ -103,7 +107,7 @@ impl Settled {
 
     /// Does what there is to do about what was heard. `None`: it is over.
     pub(super) fn drive(self, heard: [PollFlags; 2]) -> Option<Settled> {
-        if heard.iter().all(|events| events.is_empty()) {
+        if heard == [PollFlags::empty(); 2] {
             return Some(self);
         }
         let used = match self.used {
