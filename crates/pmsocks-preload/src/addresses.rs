@@ -44,6 +44,18 @@ pub(crate) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Option
     }
 }
 
+/// Whether it is the address that ends a connection (`AF_UNSPEC`).
+///
+/// # Safety
+/// `address` is null, or points to `length` bytes.
+pub(crate) unsafe fn is_unspecified(address: *const sockaddr, length: socklen_t) -> bool {
+    let is_long =
+        usize::try_from(length).is_ok_and(|length| length >= size_of::<libc::sa_family_t>());
+    // SAFETY: the family is within the length.
+    let family = || unsafe { ptr::read_unaligned(&raw const (*address).sa_family) };
+    !address.is_null() && is_long && c_int::from(family()) == libc::AF_UNSPEC
+}
+
 /// Writes an address as getpeername(2) does: as much as there is room for, and how long it is.
 ///
 /// # Safety

@@ -1,6 +1,6 @@
 //! What of the C library is needed beside system calls: errno, and the name of a user.
 
-use std::ffi::{CStr, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int, c_long};
 
 use rustix::io::Errno;
 
@@ -46,6 +46,15 @@ pub(crate) fn result(result: Result<(), Errno>) -> c_int {
             -1
         }
     }
+}
+
+/// The environment of the program as it stands: a list of strings with a null pointer behind it.
+pub(crate) fn environment() -> *const *const c_char {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    // SAFETY: the C library has it (environ(7)).
+    unsafe { environ }
 }
 
 /// Room for the strings of one user's entry.

@@ -146,6 +146,20 @@ fn again(fd: RawFd) -> Option<Result<(), Errno>> {
     }
 }
 
+/// connect(2) with the address that ends a connection, for a socket that may be being connected.
+pub(crate) fn give_up(fd: RawFd) -> Way {
+    let is_given_up = STATE.with(|state| {
+        let is_given_up = state.pending.give_up(fd);
+        helper::wake();
+        is_given_up
+    });
+    if is_given_up {
+        Way::Done(Ok(()))
+    } else {
+        Way::Pass
+    }
+}
+
 fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<(), Errno> {
     let patience = sockopt::socket_timeout(borrow(fd), Timeout::Send)?;
     let begun = STATE.with(|state| {

@@ -64,15 +64,19 @@ fn own_path() -> Option<std::path::PathBuf> {
 /// it.
 ///
 /// # Safety
-/// `path` is a string, and `arguments` a list of strings with a null pointer behind it.
+/// `path` is a string; `arguments` and `environment` are lists of strings with a null pointer behind
+/// them.
 pub(crate) unsafe fn by_path<T>(
     path: *const c_char,
     arguments: *const *const c_char,
+    environment: *const *const c_char,
     run: impl FnOnce(*const c_char, *const *const c_char) -> T,
 ) -> T {
     // SAFETY: the caller's duty.
-    let needs = !path.is_null() && needs_supervision(unsafe { CStr::from_ptr(path) });
-    if !needs {
+    let goes_along = unsafe { goes_along(environment) };
+    // SAFETY: the caller's duty.
+    let needs = || !path.is_null() && needs_supervision(unsafe { CStr::from_ptr(path) });
+    if !goes_along || !needs() {
         return run(path, arguments);
     }
     // SAFETY: the caller's duty.
@@ -86,8 +90,13 @@ pub(crate) unsafe fn by_path<T>(
 pub(crate) unsafe fn by_name<T>(
     file: *const c_char,
     arguments: *const *const c_char,
+    environment: *const *const c_char,
     run: impl FnOnce(*const c_char, *const *const c_char) -> T,
 ) -> T {
+    // SAFETY: the caller's duty.
+    if unsafe { !goes_along(environment) } {
+        return run(file, arguments);
+    }
     let mut found = [0; LONGEST_PATH];
     // SAFETY: the caller's duty.
     let is_found = !file.is_null() && search(unsafe { CStr::from_ptr(file) }, &mut found);
@@ -97,6 +106,26 @@ pub(crate) unsafe fn by_name<T>(
     }
     // SAFETY: the caller's duty.
     unsafe { supervised(path.as_ptr(), arguments, run) }
+}
+
+/// Whether the environment that a program gets would have this library loaded into it, if it were
+/// dynamically linked: one that is to have a clean environment goes without.
+///
+/// # Safety
+/// It is null, or a list of strings with a null pointer behind it.
+unsafe fn goes_along(environment: *const *const c_char) -> bool {
+    const OURS: &[u8] = b"libpmsocks_preload.so";
+    // SAFETY: the caller's duty.
+    let count = unsafe { length(environment) };
+    (0..count).any(|index| {
+        // SAFETY: the index is below the count of strings.
+        let text = unsafe { CStr::from_ptr(*environment.add(index)) };
+        let libraries = text
+            .to_bytes()
+            .strip_prefix(b"LD_PRELOAD=")
+            .unwrap_or_default();
+        libraries.windows(OURS.len()).any(|part| part == OURS)
+    })
 }
 
 /// Finds a file as execvp(3) does.

@@ -52,7 +52,9 @@ pub(crate) fn wake() {
 /// Makes the thread. None of the program's signals is for it.
 pub(crate) fn start() -> Result<(), Errno> {
     extern "C" fn main(_: *mut c_void) -> *mut c_void {
-        let _ = std::panic::catch_unwind(|| run(true));
+        if std::panic::catch_unwind(|| run(true)).is_err() {
+            STATE.with(|state| state.pending.bereave());
+        }
         ptr::null_mut()
     }
     let before = block_signals();

@@ -33,12 +33,12 @@ mod lock;
 mod lookups;
 mod names;
 mod next;
+mod numbers;
 mod outcomes;
 mod pending;
 mod plan;
 mod stand_in;
 mod state;
-mod transfers;
 
 // The compiler's unwinder is linked in, so that a program need not load libgcc_s for this library's
 // sake: that is a third of what the library costs at the start of a program.

@@ -100,7 +100,7 @@ pub(crate) fn target(fd: RawFd) -> Option<SocketAddr> {
 
 /// Why the socket at the number could not be connected. It is told once, as SO_ERROR is.
 pub(crate) fn take_failure(fd: RawFd) -> Option<Errno> {
-    if FAILURES.load(Ordering::Relaxed) == 0 {
+    if FAILURES.load(Ordering::Relaxed) == 0 || fd < 0 {
         return None;
     }
     let cookie = sockopt::socket_cookie(borrow(fd)).ok()?;

@@ -1,18 +1,19 @@
 //! The sockets that are being connected.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{connect_unspec, sockopt};
 use socks_conf::Server;
 
 use crate::epolls::Registrations;
 use crate::helper::Kept;
+use crate::numbers::Numbers;
 use crate::outcomes::Outcomes;
 use crate::stand_in::{StandIn, aside, borrow, put, release, tell};
 
@@ -39,8 +40,8 @@ pub(crate) struct Order {
 /// One socket that is being connected.
 struct Entry {
     ticket: Ticket,
-    /// The program's number, where the stand-in is.
-    fd: RawFd,
+    /// The program's numbers, where the stand-in is.
+    numbers: Numbers,
     /// The stand-in's inode.
     inode: u64,
     /// The program's socket, until a helper takes it.
@@ -108,17 +109,15 @@ impl Pending {
         let status = flags & (OFlags::NONBLOCK | OFlags::from_bits_retain(libc::O_ASYNC as u32));
         fcntl_setfl(&near, status)?;
         let inode = fstat(&near)?.st_ino;
-        let registrations = Registrations::take(fd);
-        let placed = put(&near, fd);
-        registrations.put(fd);
-        placed?;
+        let numbers = Numbers::of(fd);
+        numbers.iter().try_for_each(|fd| put_at(&near, fd))?;
         fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?;
         self.last += 1;
         let ticket = Ticket(self.last);
         let waits = !flags.contains(OFlags::NONBLOCK);
         *place = Some(Entry {
             ticket,
-            fd,
+            numbers,
             inode,
             own: socket.as_raw_fd(),
             socket: Some(socket),
@@ -171,15 +170,54 @@ impl Pending {
         if self.process != Some(rustix::process::getpid()) {
             return false;
         }
-        let place = self
-            .all
-            .iter_mut()
-            .find(|place| place.as_ref().is_some_and(|entry| entry.fd == fd));
-        let closed = place.is_some_and(|place| place.take().is_some());
+        let Some(entry) = self.find_mut(fd) else {
+            return false;
+        };
+        entry.numbers.remove(fd);
+        let ticket = entry.ticket;
+        let closed = entry.numbers.first().is_none();
         if closed {
-            COUNT.fetch_sub(1, Ordering::Relaxed);
+            self.forget(ticket);
         }
         closed
+    }
+
+    /// The program has made a second number for what is being connected.
+    pub(crate) fn duplicated(&mut self, fd: RawFd, second: RawFd) {
+        if self.process == Some(rustix::process::getpid())
+            && let Some(entry) = self.find_mut(fd)
+        {
+            entry.numbers.add(second);
+        }
+    }
+
+    /// Whether there may be one more number for it.
+    pub(crate) fn has_room(&self, fd: RawFd) -> bool {
+        self.find(fd).is_some_and(|entry| !entry.numbers.is_full())
+    }
+
+    /// The program does not want the connection any more, but the socket. Whether there was one.
+    pub(crate) fn give_up(&mut self, fd: RawFd) -> bool {
+        let Some(entry) = self.find(fd) else {
+            return false;
+        };
+        let (ticket, own, numbers) = (entry.ticket, entry.own, entry.numbers.at(entry.inode));
+        let _ = connect_unspec(borrow(own));
+        let _ = sockopt::socket_error(borrow(own));
+        put_back(borrow(own), &numbers);
+        self.forget(ticket);
+        true
+    }
+
+    /// The helper is no more, and what it had is lost.
+    pub(crate) fn bereave(&mut self) {
+        self.helper = false;
+        for place in &mut self.all {
+            let is_lost = |entry: &mut Entry| entry.socket.is_none() && !entry.inherited;
+            if place.take_if(is_lost).is_some() {
+                COUNT.fetch_sub(1, Ordering::Release);
+            }
+        }
     }
 
     /// The next socket that no helper has taken yet.
@@ -229,15 +267,15 @@ impl Pending {
             .iter_mut()
             .find(|place| place.as_ref().is_some_and(|entry| entry.ticket == ticket))?;
         let entry = place.take()?;
-        let is_there = fstat(borrow(entry.fd)).is_ok_and(|facts| facts.st_ino == entry.inode);
-        if is_there {
+        let numbers = entry.numbers.at(entry.inode);
+        if numbers.first().is_some() {
             if let Ok(cookie) = sockopt::socket_cookie(&socket) {
                 // A thread that waits hears of the failure by itself.
                 if outcome.is_ok() || entry.waiters == 0 {
                     outcomes.add(cookie, entry.target, outcome);
                 }
             }
-            put_back(&socket, entry.fd);
+            put_back(socket.as_fd(), &numbers);
         }
         // Not before: until then, other threads have to wait for the lock.
         COUNT.fetch_sub(1, Ordering::Release);
@@ -251,7 +289,7 @@ impl Pending {
         }
         release(&far);
         // A thread that waits in connect(2) has the near end as well, and may have left it open.
-        let fd = (is_there && entry.waiters == 0).then_some(entry.fd);
+        let fd = numbers.first().filter(|_| entry.waiters == 0);
         Some(Kept { far, fd })
     }
 
@@ -294,10 +332,11 @@ impl Pending {
         }
         let [ready] = ready;
         let failed = ready.revents().contains(PollFlags::ERR);
-        let place = self
-            .all
-            .iter_mut()
-            .find(|place| place.as_ref().is_some_and(|entry| entry.fd == fd));
+        let place = self.all.iter_mut().find(|place| {
+            place
+                .as_ref()
+                .is_some_and(|entry| entry.numbers.contains(fd))
+        });
         let Some(entry) = place.and_then(Option::take) else {
             return;
         };
@@ -313,16 +352,22 @@ impl Pending {
         if let Ok(cookie) = sockopt::socket_cookie(&socket) {
             outcomes.add(cookie, entry.target, outcome);
         }
-        put_back(&socket, fd);
+        put_back(socket.as_fd(), &entry.numbers.at(entry.inode));
         COUNT.fetch_sub(1, Ordering::Release);
     }
 
     fn find(&self, fd: RawFd) -> Option<&Entry> {
-        self.all.iter().flatten().find(|entry| entry.fd == fd)
+        self.all
+            .iter()
+            .flatten()
+            .find(|entry| entry.numbers.contains(fd))
     }
 
     fn find_mut(&mut self, fd: RawFd) -> Option<&mut Entry> {
-        self.all.iter_mut().flatten().find(|entry| entry.fd == fd)
+        self.all
+            .iter_mut()
+            .flatten()
+            .find(|entry| entry.numbers.contains(fd))
     }
 
     fn by_ticket(&mut self, ticket: Ticket) -> Option<&mut Entry> {
@@ -333,13 +378,22 @@ impl Pending {
     }
 }
 
-/// The program's socket gets the flags that the program has set meanwhile, and its number back.
-fn put_back(socket: &OwnedFd, fd: RawFd) {
-    let blocking = fcntl_getfl(borrow(fd)).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
-    if blocking && let Ok(flags) = fcntl_getfl(socket) {
+/// The program's socket gets the flags that the program has set meanwhile, and its numbers back.
+fn put_back(socket: BorrowedFd<'_>, numbers: &Numbers) {
+    let status = numbers.first().map(|fd| fcntl_getfl(borrow(fd)));
+    let is_blocking = matches!(status, Some(Ok(flags)) if !flags.contains(OFlags::NONBLOCK));
+    if is_blocking && let Ok(flags) = fcntl_getfl(socket) {
         let _ = fcntl_setfl(socket, flags - OFlags::NONBLOCK);
     }
+    for fd in numbers.iter() {
+        let _ = put_at(socket, fd);
+    }
+}
+
+/// Puts a file at one of the program's numbers, and its registrations with it.
+fn put_at(what: impl AsFd, fd: RawFd) -> Result<(), Errno> {
     let registrations = Registrations::take(fd);
-    let _ = put(socket, fd);
+    let placed = put(what, fd);
     registrations.put(fd);
+    placed
 }

@@ -9,7 +9,7 @@ use rustix::net::{
 };
 
 /// Descriptors of our own begin here, out of the way of programs that expect low numbers.
-const OUR_OWN: RawFd = 900;
+pub(crate) const OUR_OWN: RawFd = 900;
 
 /// What is sent so that the near end is full. The smallest buffer that the kernel gives has about
 /// 4600 bytes, and counts as full for poll(2) when a quarter of it is used (unix(7), unix_writable).

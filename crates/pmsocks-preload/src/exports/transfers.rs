@@ -6,17 +6,24 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
+use rustix::io::Errno;
+
 use crate::guard::guarded;
 use crate::lock::is_held;
 use crate::pending::is_any;
-use crate::{connecting, next};
+use crate::{clib, connecting, next, outcomes};
 
-/// Waits until no stand-in is at the number, where a transfer would wait.
-pub(crate) fn wait_before(fd: c_int, flags: c_int) {
+/// Waits until no stand-in is at the number, where a transfer would wait. A socket whose connection
+/// has failed tells so once, as after any other failure.
+pub(super) fn before(fd: c_int, flags: c_int) -> Result<(), Errno> {
     if is_any() && !is_held() {
         guarded((), || {
             connecting::settle_unless(fd, flags & libc::MSG_DONTWAIT != 0);
         });
+    }
+    match outcomes::take_failure(fd) {
+        None => Ok(()),
+        Some(failure) => Err(failure),
     }
 }
 
@@ -28,7 +35,10 @@ macro_rules! transfers {
             /// As the function of that name says.
             #[cfg_attr(not(test), unsafe(no_mangle))]
             unsafe extern "C" fn $name(fd: c_int, $($argument: $kind),*) -> $result {
-                wait_before(fd, $flags);
+                if let Err(failure) = before(fd, $flags) {
+                    clib::set_errno(failure);
+                    return -1;
+                }
                 // SAFETY: the caller's arguments.
                 unsafe { next::$name(fd, $($argument),*) }
             }

@@ -1,0 +1,93 @@
+//! What the program calls instead of the C library's own functions. Each lets the next library's do
+//! the work, unless a socket that is being connected here, or was, has something to do with it. No
+//! panic leaves this library.
+
+use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
+
+use libc::{
+    addrinfo, epoll_event, hostent, msghdr, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t,
+    size_t, sockaddr, socklen_t, ssize_t,
+};
+use rustix::io::Errno;
+
+use crate::connecting::{self, Caller, Way};
+use crate::guard::guarded;
+use crate::lock::is_held;
+use crate::pending::is_any;
+use crate::plan::plan;
+use crate::state::{STATE, State};
+use crate::{addresses, clib, epolls, execs, helper, lookups, next, numbers, outcomes};
+
+mod descriptors;
+mod names;
+mod programs;
+mod sockets;
+mod transfers;
+
+/// Called by the dynamic linker when the library is loaded, before the program runs.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADED: extern "C" fn() = loaded;
+
+extern "C" fn loaded() {
+    guarded((), || {
+        next::find_all();
+        crate::state::watch_forks();
+        let _ = plan();
+        execs::find_launcher();
+    });
+}
+
+/// Whether a stand-in is at the number.
+fn is_aside(fd: c_int) -> bool {
+    is_any() && STATE.with(|state| own(state, fd)).is_some()
+}
+
+/// The number of the program's own socket where a stand-in is in its place.
+fn own(state: &mut State, fd: c_int) -> Option<c_int> {
+    state.pending.adopt(fd, &mut state.outcomes);
+    state.pending.own(fd)
+}
+
+/// Makes a call with the program's own socket, wherever that is, and says whether it is put aside. It
+/// must not be put back meanwhile: the number would be nobody's then, or somebody else's.
+fn with_own(fd: c_int, call: impl FnOnce(c_int, bool) -> c_int) -> c_int {
+    if !is_any() {
+        return call(fd, false);
+    }
+    STATE.with(|state| match own(state, fd) {
+        Some(number) => call(number, true),
+        None => call(fd, false),
+    })
+}
+
+/// Makes a call that must not come between the moment in which it is looked what a socket has (its
+/// flags, its registrations with epoll instances) and the one in which another has that at its number.
+fn undisturbed(call: impl FnOnce() -> c_int) -> c_int {
+    if is_any() && !is_held() {
+        STATE.with(|_| call())
+    } else {
+        call()
+    }
+}
+
+/// Waits until no stand-in is at the number any more.
+fn settle(fd: c_int) {
+    if is_any() {
+        guarded((), || connecting::settle(fd));
+    }
+}
+
+/// The program gives a number up.
+fn closing(fd: c_int) {
+    if is_any() && !is_held() {
+        guarded((), || {
+            STATE.with(|state| {
+                if state.pending.closed(fd) {
+                    helper::wake();
+                }
+            });
+        });
+    }
+}
