@@ -82,6 +82,16 @@ impl Tracee {
         flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0)
     }
 
+    /// Whether it has a library whose file name begins so.
+    pub(super) fn has_loaded(self, name: &str) -> bool {
+        let maps = fs::read(format!("/proc/{}/maps", self.thread)).unwrap_or_default();
+        let file_name = |line: &[u8]| {
+            let start = line.iter().rposition(|byte| *byte == b'/');
+            start.is_some_and(|start| line[start + 1..].starts_with(name.as_bytes()))
+        };
+        maps.split(|byte| *byte == b'\n').any(file_name)
+    }
+
     /// Its effective user.
     pub(super) fn user(self) -> Option<u32> {
         self.status("Uid:", 1)

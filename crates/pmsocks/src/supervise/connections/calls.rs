@@ -19,6 +19,9 @@ use super::settled::Settled;
 use super::socket::Socket;
 use super::{Connections, GO_ON, Replied, Reply, SUCCESS};
 
+/// What the file name of PCP's library begins with.
+const LIBPCP: &str = "libpcp.so";
+
 impl Connections {
     pub(super) fn handle(&mut self, call: &Notification) -> Replied {
         let [first, second, third, ..] = call.arguments;
@@ -170,11 +173,15 @@ impl Connections {
         let settings = &self.configuration.settings;
         let now = Instant::now();
         let mut job = Job::new(caller, socket, target, servers, settings, now)?;
-        if caller.is_native {
+        let blocks = !job.flags().contains(OFlags::NONBLOCK);
+        // libpcp waits right after connect(2), for 5 s whatever PMCD_CONNECT_TIMEOUT says. So it can as
+        // well wait now, for as long as that says.
+        let waits_anyway = !blocks && caller.tracee.has_loaded(LIBPCP);
+        if caller.is_native && !waits_anyway {
             // Without it, the program waits, whatever it has set.
             job.place = self.put_aside(caller, &job).ok();
         }
-        let waits = job.place.is_none() || !job.flags().contains(OFlags::NONBLOCK);
+        let waits = blocks || job.place.is_none();
         job.caller = waits.then_some(caller);
         self.jobs.push(job);
         self.drive_one(self.jobs.len() - 1, now);
