@@ -220,7 +220,7 @@ static void say_settings(int fd)
 static const char *event_word(bool in, bool out, bool bad)
 {
     if (bad)
-        return in && out ? "in out error" : out ? "out error" : in ? "in error" : "error";
+        return "error";
     return in && out ? "in out" : in ? "in" : out ? "out" : "nothing";
 }
 
@@ -304,16 +304,34 @@ static void command_connect(void)
     close(fd);
 }
 
+static const char *(*way_to_wait(const char *how))(int, int)
+{
+    return strstr(how, "epoll") ? by_epoll
+        : strstr(how, "pselect") ? by_pselect
+        : strstr(how, "select")  ? by_select
+        : strstr(how, "ppoll")   ? by_ppoll
+                                 : by_poll;
+}
+
+/* A connection that does not block and fails. */
+static void command_fail(const char *how)
+{
+    int fd = make_socket(SOCK_NONBLOCK);
+    say("connect: %s", reached(fd));
+    if (strstr(how, "epoll"))
+        watch(fd, 0, (uint64_t)fd + 1000);
+    say("after: %s", way_to_wait(how)(fd, 20000));
+    say("error: %s", pending_error(fd));
+    say("error again: %s", pending_error(fd));
+    say("peer: %s", peer(fd));
+}
+
 /* A connection that does not block, with all that a program may look at on the way. */
 static void command_nonblock(const char *how)
 {
     bool edge = strstr(how, "edge"), before = strstr(how, "before"), dupped = strstr(how, "dup");
     bool epoll = strstr(how, "epoll");
-    const char *(*await)(int, int) = epoll ? by_epoll
-        : strstr(how, "pselect")           ? by_pselect
-        : strstr(how, "select")            ? by_select
-        : strstr(how, "ppoll")             ? by_ppoll
-                                           : by_poll;
+    const char *(*await)(int, int) = way_to_wait(how);
     int fd = make_socket(SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -654,6 +672,8 @@ int main(int argc, char **argv)
         command_connect();
     else if (strcmp(command, "nonblock") == 0)
         command_nonblock(more);
+    else if (strcmp(command, "fail") == 0)
+        command_fail(more);
     else if (strcmp(command, "threads") == 0)
         command_threads(atoi(more));
     else if (strcmp(command, "loop") == 0)

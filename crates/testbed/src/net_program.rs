@@ -104,10 +104,27 @@ mod tests {
         ),
     ];
 
+    /// A refused connection, over a network without delay.
+    const REFUSED: &str = "connect: EINPROGRESS\nafter: error\nerror: ECONNREFUSED\n\
+                           error again: none\npeer: ENOTCONN\n";
+
     fn sees_the_same(linkage: Linkage) {
         let commands: Vec<_> = COMMANDS.map(|(command, more, _)| (command, more)).to_vec();
         for (shown, (command, _, wanted)) in direct(linkage, &commands).iter().zip(COMMANDS) {
             assert!(shown.starts_with(wanted), "{linkage:?} {command}: {shown}");
+        }
+        let wall = Firewall::new().unwrap();
+        let program = NetProgram::make(linkage).unwrap();
+        for how in ["poll", "epoll"] {
+            let client = wall
+                .gate()
+                .client(program.path())
+                .args(["fail", "10.2.0.2", "9", how]);
+            assert_eq!(
+                client.run().unwrap().succeeded().unwrap(),
+                REFUSED,
+                "{linkage:?} {how}"
+            );
         }
     }
 

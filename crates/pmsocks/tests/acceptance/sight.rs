@@ -42,7 +42,7 @@ fn release_at(line: &str, client: &Client, held: &Held) -> Finished {
     running.finish().unwrap()
 }
 
-/// Runs commands of the program, each with a server that is held until the program says `line`.
+/// Runs a command in all ways, each with a server that is held until the program says `line`.
 fn see(command: &[&str], line: &str, wanted: &str) {
     let bed = Bed::new();
     for (linkage, way) in RUNS {
