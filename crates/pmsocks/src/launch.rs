@@ -76,12 +76,14 @@ pub(crate) fn run(call: Call) -> Result<u8, LaunchError> {
     let path = program::find(&call.program)?;
     let executable = look_at(call.mode, &path)?;
     let privilege = gained_by(&executable.path)?;
-    let is_started_by_a_program = call.name.is_some();
+    let environment: Vec<_> = env::vars_os().collect();
+    // The library that is in that program calls pmsocks so.
+    let is_started_by_a_program = call.name.is_some() && preload::is_in(&environment);
     let name = call.name.unwrap_or(call.program);
     let mut program = Program {
         path,
         arguments: [name].into_iter().chain(call.arguments).collect(),
-        environment: env::vars_os().collect(),
+        environment,
     };
     if let Some(how) = privilege {
         if is_started_by_a_program {

@@ -87,6 +87,12 @@ pub(crate) fn remove(environment: &mut Vec<(OsString, OsString)>) {
     }
 }
 
+/// Whether the library is to be loaded.
+pub(crate) fn is_in(environment: &[(OsString, OsString)]) -> bool {
+    let first = environment.iter().find(|(name, _)| name == VARIABLE);
+    first.is_some_and(|(_, value)| without_ours(value) != *value)
+}
+
 /// Takes the variable out of the environment, where it may stand more than once: the first counts.
 fn take(environment: &mut Vec<(OsString, OsString)>) -> Option<OsString> {
     let first = environment
@@ -152,8 +158,10 @@ mod tests {
             ("/old/libpmsocks_preload.so:a.so", Some("a.so")),
         ] {
             let mut environment = environment(before);
+            assert_eq!(is_in(&environment), Some(before) != after);
             remove(&mut environment);
             assert_eq!(value(&environment), after, "{before:?}");
+            assert!(!is_in(&environment));
         }
     }
 
