@@ -20,9 +20,10 @@ use socks_dial::report;
 use super::ffi::{self, Answer};
 use super::memory::Memory;
 use super::stand_in;
+use super::tracee::Caller;
 use crate::around::Around;
 use crate::routes::Configuration;
-use job::{Caller, Finished, Job, Outcome};
+use job::{Finished, Job, Outcome};
 use settled::Settled;
 use socket::{Socket, set_flags};
 
@@ -51,8 +52,6 @@ pub(super) struct Connections {
     jobs: Vec<Job>,
     settled: Vec<Settled>,
     has_begun: bool,
-    /// Whether any process has made an epoll instance so far.
-    uses_epoll: bool,
     /// By the cookies of their sockets: addresses as the program wants to see them.
     peers: Memory<Vec<u8>>,
     outcomes: Memory<Result<(), Errno>>,
@@ -87,7 +86,6 @@ impl Connections {
             jobs: Vec::new(),
             settled: Vec::new(),
             has_begun: false,
-            uses_epoll: false,
             peers: Memory::of(MOST_PEERS),
             outcomes: Memory::of(MOST_OUTCOMES),
         }
@@ -102,10 +100,16 @@ impl Connections {
         self.has_begun
     }
 
-    /// What is waited for, in the order in which [`Connections::drive`] wants to hear of it.
-    pub(super) fn awaited(&self) -> Vec<PollFd<'_>> {
+    /// Whether there may be bytes of programs that have not reached their sockets.
+    pub(super) fn is_carrying(&self) -> bool {
+        let may_have_bytes = |settled: &Settled| !settled.has_failed();
+        self.settled.iter().any(may_have_bytes)
+    }
+
+    /// What is waited for, in the order in which [`Connections::drive`] wants to hear of it. Of `nothing`,
+    /// nothing is ever heard.
+    pub(super) fn awaited<'a>(&'a self, nothing: BorrowedFd<'a>) -> Vec<PollFd<'a>> {
         let now = Instant::now();
-        let nothing = self.listener.as_fd();
         let jobs = self.jobs.iter().flat_map(|job| job.awaited(nothing));
         let settled = self
             .settled

@@ -1,11 +1,13 @@
 //! System calls that no crate offers in a safe form: fork(2), seccomp(2) with the ioctls of its
-//! listener, and what a process does to its own descriptors and signals.
+//! listener, options of sockets by number, and what a process does to its own descriptors and signals.
 
 #![expect(unsafe_code, reason = "it is what this module is for")]
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::thread;
 
 use nix::unistd::{ForkResult, Pid};
 use rustix::io::Errno;
@@ -147,130 +149,108 @@ fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
-/// A change of what an epoll instance watches.
-pub(super) struct Operation<'a> {
-    pub(super) epoll: BorrowedFd<'a>,
-    /// Whether the new file is added, or the old one taken out.
-    pub(super) adds: bool,
-    pub(super) events: u32,
-    pub(super) data: u64,
+/// A table of descriptors that one thread has for itself. Those of the process are in it too, at the
+/// same numbers, until something is put in their place.
+pub(super) struct OwnTable(PhantomData<*const ()>);
+
+/// Runs something in a new thread with such a table, and waits for it.
+pub(super) fn in_own_table<T: Send>(work: impl FnOnce(&OwnTable) -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, || {
+            // SAFETY: this thread is the only one that is concerned, and ends soon.
+            checked(unsafe { libc::unshare(libc::CLONE_FILES) })?;
+            Ok(work(&OwnTable(PhantomData)))
+        })?;
+        thread.join().unwrap_or(Err(io::ErrorKind::Other.into()))
+    })
 }
 
-/// Changes what epoll instances watch under a number that belongs to another process. An instance knows
-/// files by the number that they had for who registered them; so that is what they get, in a process
-/// that is made for it.
-pub(super) fn with_number(
-    number: RawFd,
-    old: BorrowedFd<'_>,
-    new: BorrowedFd<'_>,
-    operations: &[Operation<'_>],
-) -> Result<(), Errno> {
-    let Some(helper) = fork().map_err(|_| Errno::AGAIN)? else {
-        let done = operate(number, old, new, operations);
-        // SAFETY: the process ends, without what ought to be done once only at the end of its parent.
-        unsafe { libc::_exit(done.is_err().into()) };
-    };
-    // It has nothing to wait for. How it went shows in the program, if anywhere.
-    let _ = nix::sys::wait::waitpid(helper, None);
-    Ok(())
-}
-
-/// What is done in the process that was made for it: nobody else uses its descriptors.
-fn operate(
-    number: RawFd,
-    old: BorrowedFd<'_>,
-    new: BorrowedFd<'_>,
-    operations: &[Operation<'_>],
-) -> Result<(), Errno> {
-    use rustix::io::fcntl_dupfd_cloexec;
-    // Out of the way of the number.
-    let old = fcntl_dupfd_cloexec(old, number + 1)?;
-    let new = fcntl_dupfd_cloexec(new, number + 1)?;
-    let mut epolls = Vec::new();
-    for operation in operations {
-        epolls.push(fcntl_dupfd_cloexec(operation.epoll, number + 1)?);
-    }
-    for adds in [false, true] {
-        let file = if adds { &new } else { &old };
-        // SAFETY: what was at the number is used by nobody in this process.
-        if unsafe { libc::dup2(file.as_raw_fd(), number) } < 0 {
-            return Err(last_error());
-        }
-        let pairs = operations.iter().zip(&epolls);
-        for (operation, epoll) in pairs.filter(|(operation, _)| operation.adds == adds) {
-            control(epoll.as_fd(), number, operation);
+impl OwnTable {
+    /// A number for a file that is none of those which something will be put at.
+    pub(super) fn keep(&self, file: BorrowedFd<'_>, taken: &[RawFd]) -> Result<RawFd, Errno> {
+        loop {
+            // SAFETY: it takes numbers, and gives a new one.
+            let number = unsafe { libc::dup(file.as_raw_fd()) };
+            if number < 0 {
+                return Err(last_error());
+            }
+            if !taken.contains(&number) {
+                return Ok(number);
+            }
         }
     }
-    Ok(())
+
+    /// Puts a file at a number.
+    pub(super) fn put(&self, file: RawFd, number: RawFd) -> Result<(), Errno> {
+        // SAFETY: the table is this thread's own, so that nobody else misses what was at the number.
+        checked(unsafe { libc::dup2(file, number) }.min(0))
+    }
+
+    /// Has an epoll instance watch what is at a number.
+    pub(super) fn watch(
+        &self,
+        instance: RawFd,
+        number: RawFd,
+        events: u32,
+        data: u64,
+    ) -> Result<(), Errno> {
+        let mut event = libc::epoll_event { events, u64: data };
+        // SAFETY: the kernel reads the event, which lives through the call.
+        checked(unsafe { libc::epoll_ctl(instance, libc::EPOLL_CTL_ADD, number, &raw mut event) })
+    }
+
+    /// Has it watch that no longer.
+    pub(super) fn unwatch(&self, instance: RawFd, number: RawFd) -> Result<(), Errno> {
+        let none = std::ptr::null_mut();
+        // SAFETY: it takes numbers only.
+        checked(unsafe { libc::epoll_ctl(instance, libc::EPOLL_CTL_DEL, number, none) })
+    }
 }
 
-fn control(epoll: BorrowedFd<'_>, number: RawFd, operation: &Operation<'_>) {
-    let mut event = libc::epoll_event {
-        events: operation.events,
-        u64: operation.data,
-    };
-    let what = if operation.adds {
-        libc::EPOLL_CTL_ADD
-    } else {
-        libc::EPOLL_CTL_DEL
-    };
-    // SAFETY: the event is ours.
-    unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, number, &raw mut event) };
-}
-
-/// Reads an option of a socket, whatever it is. How many bytes it has.
-pub(super) fn get_option(
+/// Asks for an option of a socket, by the numbers that a program has for it. How long the answer is.
+pub(super) fn option(
     socket: BorrowedFd<'_>,
     level: i32,
     name: i32,
     value: &mut [u8],
 ) -> Result<usize, Errno> {
     let mut length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
-    let socket = socket.as_raw_fd();
-    // SAFETY: the kernel writes no more than the length that is given, which is the room there is.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_getsockopt,
-            socket,
+    // SAFETY: the kernel writes no more than `length` bytes at `value`.
+    checked(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
             level,
             name,
-            value.as_mut_ptr(),
+            value.as_mut_ptr().cast(),
             &raw mut length,
         )
-    };
-    if result < 0 {
-        return Err(last_error());
-    }
-    Ok(value.len().min(usize::try_from(length).unwrap_or(0)))
+    })?;
+    usize::try_from(length).map_err(|_| Errno::INVAL)
 }
 
-/// Sets an option of a socket, whatever it is.
+/// Options of a socket whose values are addresses or descriptors of who sets them, who is not this
+/// process.
+const OF_THE_PROCESS: [i32; 4] = [
+    libc::SO_ATTACH_FILTER,
+    libc::SO_ATTACH_BPF,
+    libc::SO_ATTACH_REUSEPORT_CBPF,
+    libc::SO_ATTACH_REUSEPORT_EBPF,
+];
+
+/// Sets an option of a socket, by the numbers that a program has for it.
 pub(super) fn set_option(
     socket: BorrowedFd<'_>,
     level: i32,
     name: i32,
     value: &[u8],
 ) -> Result<(), Errno> {
+    if level == libc::SOL_SOCKET && OF_THE_PROCESS.contains(&name) {
+        return Err(Errno::OPNOTSUPP);
+    }
     let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
     let socket = socket.as_raw_fd();
-    // SAFETY: the kernel reads as many bytes as there are. Options that hold addresses of memory are
-    // those of packet filters, which are then looked for in this process: they fail, or are garbage
-    // that the kernel checks.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_setsockopt,
-            socket,
-            level,
-            name,
-            value.as_ptr(),
-            length,
-        )
-    };
-    if result < 0 {
-        Err(last_error())
-    } else {
-        Ok(())
-    }
+    // SAFETY: the kernel reads `length` bytes at `value`, and no address that they contain.
+    checked(unsafe { libc::setsockopt(socket, level, name, value.as_ptr().cast(), length) })
 }
 
 /// Closes all descriptors from 3 on but these, which nothing else here may use from now on.

@@ -65,8 +65,6 @@ mod numbers {
     pub(crate) const GETPEERNAME: u32 = 52;
     pub(crate) const SETSOCKOPT: u32 = 54;
     pub(crate) const GETSOCKOPT: u32 = 55;
-    pub(crate) const EPOLL_CREATE: u32 = 213;
-    pub(crate) const EPOLL_CREATE1: u32 = 291;
     pub(crate) const SENDMMSG: u32 = 307;
 
     pub(crate) const NARROW: u32 = 0x4000_0003;
@@ -87,7 +85,6 @@ mod numbers {
 mod numbers {
     pub(crate) const NATIVE: u32 = 0xc000_00b7;
     pub(crate) const CONNECT: u32 = 203;
-    pub(crate) const EPOLL_CREATE1: u32 = 20;
     pub(crate) const GETSOCKNAME: u32 = 204;
     pub(crate) const GETPEERNAME: u32 = 205;
     pub(crate) const SETSOCKOPT: u32 = 208;
@@ -113,7 +110,6 @@ fn machines() -> [Machine; 2] {
         Call(GETPEERNAME, Verdict::Ask),
         Call(SETSOCKOPT, Verdict::Ask),
         Call(GETSOCKOPT, Verdict::Ask),
-        Call(EPOLL_CREATE1, Verdict::Ask),
         Call(SENDTO, fast_open(3)),
         Call(SENDMSG, fast_open(2)),
         Call(SENDMMSG, fast_open(3)),
@@ -141,13 +137,12 @@ fn machines() -> [Machine; 2] {
     ]
 }
 
-/// Adds a call that newer machines never had, those of x32, whose programs hardly exist and go without, and the one call that older
+/// Adds the calls of x32, whose programs hardly exist and go without, and the one call that older
 /// 32-bit programs have for all that sockets do.
 #[cfg(target_arch = "x86_64")]
 fn with_variants(mut native: Vec<Call>, mut narrow: Vec<Call>) -> (Vec<Call>, Vec<Call>) {
     let refused = Verdict::Refuse(Errno::NOSYS);
     native.extend([
-        Call(EPOLL_CREATE, Verdict::Ask),
         Call(X32 | CONNECT, refused),
         Call(X32 | SENDTO, fast_open(3)),
         Call(X32 | X32_SENDMSG, fast_open(2)),

@@ -1,123 +1,155 @@
-//! For programs that use their socket without having asked whether it is connected: what they write to
-//! the stand-in is carried to the socket, and what comes from there back.
+//! Carries bytes between a stand-in and the program's socket, for programs that go on with the stand-in
+//! because no call of theirs gave the socket back to them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-/// Most bytes that are under way in one direction.
-const ROOM: usize = 32 * 1024;
+/// Most bytes that are on their way in one direction.
+const MOST: usize = 16 * 1024;
+
+/// How often one direction is gone on with before others have their turn.
+const TURNS: usize = 8;
 
 /// Both directions.
 pub(super) struct Relay {
     far: OwnedFd,
     socket: OwnedFd,
-    /// Whether another process has the socket, for which nothing may be ended.
-    is_shared: bool,
-    out: Lane,
-    back: Lane,
+    up: Flow,
+    down: Flow,
+    /// Another process has the socket itself, so that its end is not for this one to tell.
+    shared: bool,
+    /// Nobody has the near end any more.
+    gone: bool,
 }
 
 /// One direction.
 #[derive(Default)]
-struct Lane {
-    bytes: Vec<u8>,
-    sent: usize,
-    has_ended: bool,
+struct Flow {
+    waiting: Vec<u8>,
+    stage: Stage,
+}
+
+/// How far a direction is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Flowing,
+    /// All was read that there was.
+    Read,
+    /// And all was passed on.
+    Over,
 }
 
 impl Relay {
-    pub(super) fn new(far: OwnedFd, socket: OwnedFd, is_shared: bool) -> Relay {
+    pub(super) fn new(far: OwnedFd, socket: OwnedFd, shared: bool) -> Relay {
         Relay {
             far,
             socket,
-            is_shared,
-            out: Lane::default(),
-            back: Lane::default(),
+            up: Flow::default(),
+            down: Flow::default(),
+            shared,
+            gone: false,
         }
+    }
+
+    pub(super) fn far(&self) -> BorrowedFd<'_> {
+        self.far.as_fd()
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// What is waited for, on our end of the stand-in and on the socket.
-    pub(super) fn awaited(&self) -> [PollFd<'_>; 2] {
-        [
-            PollFd::new(&self.far, self.out.wants_in() | self.back.wants_out()),
-            PollFd::new(&self.socket, self.back.wants_in() | self.out.wants_out()),
-        ]
+    /// What is to be waited for at the far end and at the socket; `None`: nothing at all.
+    pub(super) fn interest(&self) -> [Option<PollFlags>; 2] {
+        let far = self.up.reads(PollFlags::IN) | self.down.writes(PollFlags::OUT);
+        let own = self.down.reads(PollFlags::IN) | self.up.writes(PollFlags::OUT);
+        // An end that has hung up says so all the time.
+        let is_waited_for = |events: PollFlags| (!events.is_empty()).then_some(events);
+        let far = if self.gone {
+            is_waited_for(far)
+        } else {
+            Some(far)
+        };
+        [far, is_waited_for(own)]
     }
 
-    /// Carries what can be carried now, given what was heard of both ends; `false` when it is over, also
-    /// because one end is broken: so is the other then without this process.
-    pub(super) fn drive(&mut self, heard: [PollFlags; 2]) -> bool {
-        let gone = PollFlags::HUP | PollFlags::ERR;
-        let [program_is_gone, target_is_gone] = heard.map(|events| events.intersects(gone));
-        let (far, socket) = (self.far.as_fd(), self.socket.as_fd());
-        if self.out.drive(far, socket, !self.is_shared).is_err()
-            || (program_is_gone && self.out.has_ended)
-            || self.back.drive(socket, far, true).is_err()
-        {
-            return false;
+    /// Carries what can be carried now, given what was heard of the far end; `false`: all is over, and the
+    /// program has closed its end, or both directions have ended.
+    pub(super) fn drive(&mut self, heard: PollFlags) -> bool {
+        self.gone |= heard.contains(PollFlags::HUP);
+        if self.gone {
+            self.down.stop();
         }
-        !(self.back.has_ended && (self.out.has_ended || target_is_gone))
+        self.up.step(&self.far, &self.socket, !self.shared);
+        self.down.step(&self.socket, &self.far, true);
+        !(self.gone && self.up.stage == Stage::Over)
     }
 }
 
-impl Lane {
-    fn wants_in(&self) -> PollFlags {
-        if self.bytes.is_empty() && !self.has_ended {
-            PollFlags::IN
-        } else {
-            PollFlags::empty()
-        }
+impl Flow {
+    fn reads(&self, events: PollFlags) -> PollFlags {
+        let reads = self.stage == Stage::Flowing && self.waiting.is_empty();
+        if reads { events } else { PollFlags::empty() }
     }
 
-    fn wants_out(&self) -> PollFlags {
-        if self.bytes.is_empty() {
-            PollFlags::empty()
-        } else {
-            PollFlags::OUT
-        }
+    fn writes(&self, events: PollFlags) -> PollFlags {
+        let writes = self.stage != Stage::Over && !self.waiting.is_empty();
+        if writes { events } else { PollFlags::empty() }
     }
 
-    fn drive(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        ends_it: bool,
-    ) -> Result<(), Errno> {
-        match self.carry(from, to, ends_it) {
-            Err(Errno::AGAIN) => Ok(()),
-            carried => carried,
-        }
+    /// Nobody takes any more.
+    fn stop(&mut self) {
+        self.waiting = Vec::new();
+        self.stage = Stage::Over;
     }
 
-    fn carry(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        ends_it: bool,
-    ) -> Result<(), Errno> {
-        while !self.has_ended {
-            while self.sent < self.bytes.len() {
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                self.sent += retry_on_intr(|| send(to, &self.bytes[self.sent..], flags))?;
-            }
-            self.bytes.resize(ROOM, 0);
-            self.sent = 0;
-            let read = retry_on_intr(|| recv(from, &mut self.bytes[..], RecvFlags::DONTWAIT));
-            self.bytes
-                .truncate(read.as_ref().map_or(0, |(count, _)| *count));
-            if read?.0 == 0 {
-                self.has_ended = true;
-                if ends_it {
-                    shutdown(to, Shutdown::Write)?;
+    fn step(&mut self, from: impl AsFd, to: impl AsFd, tells_end: bool) {
+        for _ in 0..TURNS {
+            let stepped = match self.stage {
+                Stage::Over => return,
+                _ if !self.waiting.is_empty() => self.pass_on(&to),
+                Stage::Flowing => self.take(&from),
+                Stage::Read => {
+                    if tells_end {
+                        let _ = shutdown(&to, Shutdown::Write);
+                    }
+                    return self.stop();
+                }
+            };
+            match stepped {
+                Ok(()) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => {
+                    // What the program writes from now on is refused.
+                    let _ = shutdown(&from, Shutdown::Read);
+                    return self.stop();
                 }
             }
+        }
+    }
+
+    fn take(&mut self, from: impl AsFd) -> Result<(), Errno> {
+        let mut buffer = [0; MOST];
+        match retry_on_intr(|| recv(&from, &mut buffer[..], RecvFlags::DONTWAIT)) {
+            Err(Errno::AGAIN) => return Err(Errno::AGAIN),
+            Ok((count @ 1.., _)) => self.waiting.extend_from_slice(&buffer[..count]),
+            // After an error, too, nothing more will come.
+            Ok(_) | Err(_) => self.stage = Stage::Read,
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, to: impl AsFd) -> Result<(), Errno> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let count = retry_on_intr(|| send(&to, &self.waiting, flags))?;
+        self.waiting.drain(..count);
+        if self.waiting.is_empty() {
+            // Who is idle has no buffer.
+            self.waiting = Vec::new();
         }
         Ok(())
     }
@@ -130,39 +162,114 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn bytes_and_ends_are_carried_both_ways() {
-        let (mut program, far) = UnixStream::pair().unwrap();
-        let (socket, mut target) = UnixStream::pair().unwrap();
-        let mut relay = Relay::new(far.into(), socket.into(), false);
-        program.write_all(b"question").unwrap();
-        target.write_all(b"answer").unwrap();
-        program.shutdown(std::net::Shutdown::Write).unwrap();
-        assert!(relay.drive([PollFlags::IN; 2]));
-        let mut heard = String::new();
-        target.read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "question");
-        drop(target);
-        assert!(!relay.drive([PollFlags::IN; 2]));
-        drop(relay);
-        heard.clear();
-        program.read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "answer");
+    struct Bench {
+        relay: Relay,
+        program: UnixStream,
+        target: UnixStream,
+    }
+
+    impl Bench {
+        fn new(shared: bool) -> Bench {
+            let (program, far) = UnixStream::pair().unwrap();
+            let (own, target) = UnixStream::pair().unwrap();
+            for end in [&program, &target] {
+                end.set_nonblocking(true).unwrap();
+            }
+            Bench {
+                relay: Relay::new(far.into(), own.into(), shared),
+                program,
+                target,
+            }
+        }
+
+        fn goes_on(&mut self) -> bool {
+            self.relay.drive(PollFlags::IN)
+        }
+
+        fn ends(&mut self) -> bool {
+            !self.relay.drive(PollFlags::HUP)
+        }
+    }
+
+    fn said(mut end: &UnixStream) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 100];
+        let count = end.read(&mut bytes).ok()?;
+        bytes.truncate(count);
+        Some(bytes)
     }
 
     #[test]
-    fn what_another_process_uses_is_neither_read_nor_ended() {
-        let (program, far) = UnixStream::pair().unwrap();
-        let (socket, mut target) = UnixStream::pair().unwrap();
-        let mut others = socket.try_clone().unwrap();
-        let mut relay = Relay::new(far.into(), socket.into(), true);
-        target.write_all(b"answer").unwrap();
-        drop(program);
-        assert!(!relay.drive([PollFlags::IN | PollFlags::HUP, PollFlags::empty()]));
-        drop(relay);
-        others.write_all(b"question").unwrap();
-        let mut heard = [0; 6];
-        others.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"answer");
+    fn bytes_go_both_ways_and_an_end_is_passed_on() {
+        let mut bench = Bench::new(false);
+        bench.program.write_all(b"question").unwrap();
+        bench.program.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(bench.goes_on());
+        assert_eq!(said(&bench.target).unwrap(), b"question");
+        assert_eq!(said(&bench.target).unwrap(), b"");
+        bench.target.write_all(b"answer").unwrap();
+        assert!(bench.goes_on());
+        assert_eq!(said(&bench.program).unwrap(), b"answer");
+        bench.target.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(bench.goes_on());
+        assert_eq!(said(&bench.program).unwrap(), b"");
+        assert_eq!(bench.relay.interest(), [Some(PollFlags::empty()), None]);
+        assert!(bench.ends());
+    }
+
+    #[test]
+    fn what_was_written_before_the_program_ended_arrives() {
+        let mut bench = Bench::new(false);
+        bench.program.write_all(b"last words").unwrap();
+        bench.program = UnixStream::pair().unwrap().0;
+        assert!(bench.ends());
+        assert_eq!(said(&bench.target).unwrap(), b"last words");
+    }
+
+    #[test]
+    fn nothing_is_read_that_cannot_be_passed_on() {
+        let mut bench = Bench::new(false);
+        let mut sent = 0;
+        while let Ok(count) = bench.program.write(&[1; 1000]) {
+            sent += count;
+            bench.goes_on();
+            assert!(bench.relay.up.waiting.len() <= MOST);
+            assert!(sent < 10_000_000, "it takes more than it can hold");
+        }
+        let full = [
+            Some(PollFlags::empty()),
+            Some(PollFlags::IN | PollFlags::OUT),
+        ];
+        assert_eq!(bench.relay.interest(), full);
+        let mut arrived = 0;
+        while let Some(bytes) = said(&bench.target) {
+            arrived += bytes.len();
+            bench.goes_on();
+        }
+        assert_eq!(arrived, sent);
+        let idle = [Some(PollFlags::IN), Some(PollFlags::IN)];
+        assert_eq!(bench.relay.interest(), idle);
+    }
+
+    #[test]
+    fn a_target_that_is_gone_ends_both_directions() {
+        let mut bench = Bench::new(false);
+        bench.target = UnixStream::pair().unwrap().0;
+        bench.program.write_all(b"anybody?").unwrap();
+        assert!(bench.goes_on());
+        assert_eq!(said(&bench.program).unwrap(), b"");
+        let written = bench.program.write(b"really nobody?");
+        assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn what_another_process_uses_is_not_ended() {
+        let mut bench = Bench::new(true);
+        let others = bench.relay.socket.try_clone().unwrap();
+        bench.program.write_all(b"last words").unwrap();
+        bench.program = UnixStream::pair().unwrap().0;
+        assert!(bench.ends());
+        drop(bench.relay);
+        UnixStream::from(others).write_all(b" but one").unwrap();
+        assert_eq!(said(&bench.target).unwrap(), b"last words but one");
     }
 }

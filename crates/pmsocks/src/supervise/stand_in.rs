@@ -3,39 +3,88 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
+    socketpair, sockopt,
 };
 
-/// So much fills the smallest buffer that the kernel gives (unix(7)).
-const FILLING: [u8; 2048] = [0; 2048];
+/// The near end is filled in steps of this many bytes.
+const FILLING: usize = 1024;
 
 /// A pair. The near end goes to the program, the far one stays.
 pub(super) struct StandIn {
     pub(super) near: OwnedFd,
-    pub(super) far: OwnedFd,
+    pub(super) far: Far,
+}
+
+/// Our end. It hangs up when no process has the near one any more.
+pub(super) struct Far {
+    socket: OwnedFd,
+    /// How many bytes lie in it that nobody is to read.
+    filled: usize,
 }
 
 impl StandIn {
-    pub(super) fn new() -> Result<StandIn, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    /// Makes one that blocks, or does not, as the socket whose flags these are.
+    pub(super) fn new(flags: OFlags) -> Result<StandIn, Errno> {
+        let cloexec = SocketFlags::CLOEXEC;
+        let (near, socket) = socketpair(AddressFamily::UNIX, SocketType::STREAM, cloexec, None)?;
+        // It becomes the smallest that the kernel gives.
         sockopt::set_socket_send_buffer_size(&near, 1)?;
-        retry_on_intr(|| send(&near, &FILLING, SendFlags::NOSIGNAL))?;
+        let filled = fill(&near)?;
+        fcntl_setfl(&near, flags & OFlags::NONBLOCK)?;
+        let far = Far { socket, filled };
         Ok(StandIn { near, far })
     }
 }
 
-/// Makes the near end writable, as a socket is that has been connected.
-pub(super) fn release(far: BorrowedFd<'_>) {
-    let mut filling = [0; FILLING.len()];
-    let _ = retry_on_intr(|| recv(far, &mut filling[..], RecvFlags::DONTWAIT));
+fn fill(near: &OwnedFd) -> Result<usize, Errno> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut filled = 0;
+    loop {
+        match retry_on_intr(|| send(near, &[0; FILLING], flags)) {
+            Ok(count) => filled += count,
+            Err(Errno::AGAIN) => return Ok(filled),
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
-/// Breaks the near end, as a socket is that could not be connected: what is not read there is an error.
-pub(super) fn fail(far: OwnedFd) {
-    drop(far);
+impl AsFd for Far {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Far {
+    /// Makes the near end writable, as a socket is that has been connected.
+    pub(super) fn release(&mut self) {
+        let mut buffer = [0; FILLING];
+        while self.filled > 0 {
+            let room = &mut buffer[..self.filled.min(FILLING)];
+            match retry_on_intr(|| recv(&self.socket, &mut *room, RecvFlags::DONTWAIT)) {
+                Ok((count @ 1.., _)) => self.filled -= count,
+                _ => return,
+            }
+        }
+    }
+
+    /// Breaks the near end, as a socket is that could not be connected: what is not read there is an
+    /// error.
+    pub(super) fn fail(self) {
+        drop(self);
+    }
+
+    /// Wakes those who wait for something to read at the near end.
+    pub(super) fn end(self) {
+        let _ = shutdown(&self.socket, Shutdown::Write);
+    }
+
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.socket
+    }
 }
 
 /// The cookie of an end.
@@ -49,25 +98,39 @@ mod tests {
 
     use super::*;
 
-    fn events(near: &OwnedFd) -> PollFlags {
-        let mut ready = [PollFd::new(near, PollFlags::IN | PollFlags::OUT)];
+    fn events(near: impl AsFd) -> PollFlags {
+        let mut ready = [PollFd::new(&near, PollFlags::IN | PollFlags::OUT)];
         poll(&mut ready, Some(&Timespec::default())).unwrap();
         ready[0].revents()
     }
 
     #[test]
     fn it_is_ready_for_nothing_until_it_is_released() {
-        let StandIn { near, far } = StandIn::new().unwrap();
+        let StandIn { near, mut far } = StandIn::new(OFlags::NONBLOCK).unwrap();
         assert_eq!(events(&near), PollFlags::empty());
-        release(far.as_fd());
+        let early = send(&near, b"early", SendFlags::NOSIGNAL);
+        assert_eq!(early, Err(Errno::AGAIN));
+        far.release();
         assert_eq!(events(&near), PollFlags::OUT);
+        assert_eq!(events(&far), PollFlags::OUT, "nothing is left to read");
     }
 
     #[test]
     fn a_failure_is_an_error() {
-        let StandIn { near, far } = StandIn::new().unwrap();
-        fail(far);
+        let StandIn { near, far } = StandIn::new(OFlags::NONBLOCK).unwrap();
+        far.fail();
         let failed = PollFlags::OUT | PollFlags::ERR | PollFlags::HUP;
         assert!(events(&near).contains(failed));
+    }
+
+    #[test]
+    fn it_is_known_when_nobody_has_it_any_more() {
+        let StandIn { near, mut far } = StandIn::new(OFlags::empty()).unwrap();
+        far.release();
+        let another = near.try_clone().unwrap();
+        drop(near);
+        assert!(!events(&far).contains(PollFlags::HUP));
+        drop(another);
+        assert!(events(&far).contains(PollFlags::HUP));
     }
 }

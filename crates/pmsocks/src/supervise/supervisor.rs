@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -31,12 +31,17 @@ pub(super) fn run(front: Link, program: &Program, configuration: Configuration) 
     0
 }
 
+/// How long what ended programs have written is carried, at most.
+const LINGER: Duration = Duration::from_secs(10);
+
 struct Supervisor {
     /// `None` once the program has ended, or the front.
     front: Option<Link>,
     signals: SignalFd,
-    /// `None` where the filter could not be installed, and when nobody is left that it asks about.
+    /// `None` where the filter could not be installed.
     connections: Option<Connections>,
+    /// Whether anybody is left whose calls the kernel asks about.
+    is_asked: bool,
     /// The program's process, until it has ended.
     program: Option<Pid>,
     is_stopped: bool,
@@ -96,6 +101,7 @@ impl Supervisor {
             signals,
             connections: listener
                 .map(|listener: OwnedFd| Connections::new(listener, configuration, descriptors)),
+            is_asked: true,
             program: Some(process),
             is_stopped: false,
             has_connected: false,
@@ -104,32 +110,49 @@ impl Supervisor {
 
     fn supervise(mut self) {
         while self.wait_for_children() {
-            let events = match self.wait() {
-                Ok(events) => events,
-                Err(Errno::INTR) => continue,
-                Err(errno) => {
-                    // The program ends with this process, rather than wait for answers for ever.
-                    return crate::complain(&format!("the supervisor cannot go on: {errno}\n"));
-                }
-            };
-            if events.signalled {
-                while let Ok(Some(_)) = self.signals.read_signal() {}
+            if let Err(errno) = self.go_on(None) {
+                // The program ends with this process, rather than wait for answers for ever.
+                return crate::complain(&format!("the supervisor cannot go on: {errno}\n"));
             }
-            if events.front {
-                self.obey();
-            }
-            self.connect(&events);
         }
+        // What programs have written that have ended: they could not have waited for it.
+        self.is_asked = false;
+        let until = Instant::now() + LINGER;
+        while self.is_carrying() && Instant::now() < until && self.go_on(Some(until)).is_ok() {}
+    }
+
+    fn is_carrying(&self) -> bool {
+        let connections = self.connections.as_ref();
+        connections.is_some_and(Connections::is_carrying)
+    }
+
+    /// Waits until something happens, at most until then, and does what is to be done about it.
+    fn go_on(&mut self, until: Option<Instant>) -> Result<(), Errno> {
+        let events = match self.wait(until) {
+            Ok(events) => events,
+            Err(Errno::INTR) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        if events.signalled {
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+        }
+        if events.front {
+            self.obey();
+        }
+        self.connect(&events);
+        Ok(())
     }
 
     /// Waits for the next event, or until a connection has no more time.
-    fn wait(&self) -> Result<Events, Errno> {
+    fn wait(&self, until: Option<Instant>) -> Result<Events, Errno> {
         let connections = self.connections.as_ref();
-        let until = connections.and_then(Connections::next_deadline);
+        let deadline = connections.and_then(Connections::next_deadline);
+        let until = [until, deadline].into_iter().flatten().min();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let front = self.front.as_ref().map(AsFd::as_fd);
-        let listener = connections.map(Connections::listener);
+        let listener = connections.filter(|_| self.is_asked);
+        let listener = listener.map(Connections::listener);
         // The places of those that are not there are taken by one that has no events then.
         let signals = self.signals.as_fd();
         let mut polled = vec![
@@ -138,7 +161,7 @@ impl Supervisor {
             entry(listener, signals),
         ];
         if let Some(connections) = connections {
-            polled.extend(connections.awaited());
+            polled.extend(connections.awaited(signals));
         }
         poll(&mut polled, left.as_ref())?;
         let happened = |entry: &PollFd<'_>| !entry.revents().is_empty();
@@ -176,7 +199,7 @@ impl Supervisor {
                 self.report(Report::Connecting);
             }
         } else if !events.called.is_empty() {
-            self.connections = None;
+            self.is_asked = false;
         }
     }
 
@@ -206,7 +229,7 @@ impl Supervisor {
         if let Some(end) = ended {
             self.report(Report::Ended {
                 end,
-                others_left: any_left,
+                others_left: any_left || self.is_carrying(),
             });
             self.front = None;
         }

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::Path;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use rustix::io::Errno;
@@ -16,6 +17,16 @@ const ANY_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_un
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tracee {
     pub(super) thread: i32,
+}
+
+/// A thread that waits for an answer, and the descriptor that its call is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) id: u64,
+    pub(super) tracee: Tracee,
+    pub(super) number: RawFd,
+    /// Whether it is of this machine, not of its 32-bit ancestor.
+    pub(super) is_native: bool,
 }
 
 impl Tracee {
@@ -51,28 +62,6 @@ impl Tracee {
         pidfd_getfd(process, number, PidfdGetfdFlags::empty())
     }
 
-    /// All of its descriptors that are for the same socket as this one of ours.
-    pub(super) fn numbers_of(self, socket: BorrowedFd<'_>) -> Vec<RawFd> {
-        let Ok(facts) = rustix::fs::fstat(socket) else {
-            return Vec::new();
-        };
-        // As proc(5) has it.
-        let shown = format!("socket:[{}]", facts.st_ino);
-        self.numbers_with(&shown)
-    }
-
-    /// All of its descriptors that /proc shows so.
-    pub(super) fn numbers_with(self, shown: &str) -> Vec<RawFd> {
-        let folder = fs::read_dir(format!("/proc/{}/fd", self.thread));
-        let entries = folder.into_iter().flatten().flatten();
-        let found = entries.filter(|entry| {
-            fs::read_link(entry.path()).is_ok_and(|path| path.as_os_str() == shown)
-        });
-        found
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect()
-    }
-
     /// Whether one of its descriptors is closed when a program is executed.
     pub(super) fn closes_on_exec(self, number: RawFd) -> bool {
         let path = format!("/proc/{}/fdinfo/{number}", self.thread);
@@ -82,14 +71,25 @@ impl Tracee {
         flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0)
     }
 
-    /// Whether it has a library whose file name begins so.
-    pub(super) fn has_loaded(self, name: &str) -> bool {
-        let maps = fs::read(format!("/proc/{}/maps", self.thread)).unwrap_or_default();
-        let file_name = |line: &[u8]| {
-            let start = line.iter().rposition(|byte| *byte == b'/');
-            start.is_some_and(|start| line[start + 1..].starts_with(name.as_bytes()))
-        };
-        maps.split(|byte| *byte == b'\n').any(file_name)
+    /// The numbers at which it has a socket, and those of its epoll instances.
+    pub(super) fn places(self, inode: u64) -> (Vec<RawFd>, Vec<RawFd>) {
+        let (mut sockets, mut instances) = (Vec::new(), Vec::new());
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.thread));
+        for entry in entries.into_iter().flatten().flatten() {
+            let number = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            let (Some(number), Ok(link)) = (number, fs::read_link(entry.path())) else {
+                continue;
+            };
+            if socket_inode(&link) == Some(inode) {
+                sockets.push(number);
+            } else if link.as_os_str() == EPOLL_INSTANCE {
+                instances.push(number);
+            }
+        }
+        (sockets, instances)
     }
 
     /// Its effective user.
@@ -104,6 +104,14 @@ impl Tracee {
         let rest = facts.lines().find_map(|text| text.strip_prefix(line))?;
         rest.split_ascii_whitespace().nth(column)?.parse().ok()
     }
+}
+
+/// What the link of an epoll instance says.
+const EPOLL_INSTANCE: &str = "anon_inode:[eventpoll]";
+
+fn socket_inode(link: &Path) -> Option<u64> {
+    let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+    inode.parse().ok()
 }
 
 fn remote(address: u64, len: usize) -> Result<RemoteIoVec, Errno> {

@@ -16,4 +16,5 @@ mod name_server;
 mod names;
 mod rude_servers;
 mod sight;
+mod unasked;
 mod versions;

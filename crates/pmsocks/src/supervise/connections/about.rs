@@ -6,18 +6,16 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 use rustix::net::getsockname;
+use rustix::process::geteuid;
 
 use super::super::address;
 use super::super::ffi::{self, Answer};
+use super::super::tracee::Caller;
 use super::calls::low_half;
-use super::job::Caller;
 use super::{Connections, GO_ON, Replied, Reply};
 
 /// Longer values of options are not passed on.
 const LONGEST_OPTION: usize = 256;
-
-/// Options whose value is the address of a packet filter in the program's memory (asm/socket.h).
-const FILTERS: [i32; 2] = [libc::SO_ATTACH_FILTER, libc::SO_ATTACH_REUSEPORT_CBPF];
 
 /// What is asked about a socket.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +43,11 @@ pub(super) enum Question {
 }
 
 impl Question {
+    /// Whether the kernel does not know the answer.
+    fn is_own(self) -> bool {
+        self.is_error() || matches!(self, Question::Peer { .. })
+    }
+
     fn is_error(self) -> bool {
         matches!(
             self,
@@ -97,25 +100,21 @@ impl Connections {
         }
     }
 
+    /// The first call about a connection gives the socket back, and the kernel then answers the call.
+    /// Of a failure only `SO_ERROR` does so, which tells it: it must not be lost to another call.
     fn answer_settled(&mut self, index: usize, caller: Caller, question: Question) -> Replied {
         let settled = &self.settled[index];
         let (outcome, peer) = (settled.outcome, settled.peer.clone());
-        if !settled.can_be_taken() || self.give_back(index, caller).is_err() {
-            let settled = &self.settled[index];
-            return match question {
-                Question::Peer { address, length } if outcome.is_ok() => {
-                    reply_name(caller, address, length, &peer)
-                }
-                _ if question.is_error() => reply_error(caller, question, outcome.err()),
-                _ => on_behalf(caller, settled.socket(), question),
-            };
+        let keeps = settled.is_relayed() || outcome.is_err() && !question.is_error();
+        if !keeps && self.give_back(index, caller).is_ok() && !question.is_own() {
+            return GO_ON;
         }
         match question {
             Question::Peer { address, length } if outcome.is_ok() => {
                 reply_name(caller, address, length, &peer)
             }
             _ if question.is_error() => reply_error(caller, question, outcome.err()),
-            _ => GO_ON,
+            _ => on_behalf(caller, self.settled[index].socket(), question),
         }
     }
 }
@@ -141,13 +140,8 @@ fn on_behalf(caller: Caller, socket: BorrowedFd<'_>, question: Question) -> Repl
         } => {
             let mut room = [0; LONGEST_OPTION];
             let wanted = room_at(caller, length)?.min(room.len());
-            let count = ffi::get_option(socket, level, name, &mut room[..wanted])?;
-            reply_value(caller, value, length, &room[..count])
-        }
-        Question::SetOption { level, name, .. }
-            if level == libc::SOL_SOCKET && FILTERS.contains(&name) =>
-        {
-            GO_ON
+            let count = ffi::option(socket, level, name, &mut room[..wanted])?;
+            reply_value(caller, value, length, &room[..count.min(wanted)])
         }
         Question::SetOption {
             level,
@@ -159,6 +153,10 @@ fn on_behalf(caller: Caller, socket: BorrowedFd<'_>, question: Question) -> Repl
             let length = usize::try_from(low_half(length)).map_err(|_| Errno::INVAL)?;
             let room = room.get_mut(..length).ok_or(Errno::INVAL)?;
             caller.tracee.read(value, room)?;
+            // What the program's user may not do, this process does not do for it.
+            if caller.tracee.user() != Some(geteuid().as_raw()) {
+                return Err(Errno::PERM);
+            }
             ffi::set_option(socket, level, name, room)?;
             Ok(Reply::Now(Answer::Success))
         }

@@ -11,16 +11,14 @@ use socks_conf::Server;
 use super::super::address::{self, Wanted};
 use super::super::ffi::{self, Notification};
 use super::super::filter;
-use super::super::tracee::Tracee;
+use super::super::libpcp;
+use super::super::tracee::{Caller, Tracee};
 use super::about::Question;
-use super::job::{Caller, Job};
+use super::job::Job;
 use super::route::Way;
 use super::settled::Settled;
 use super::socket::Socket;
 use super::{Connections, GO_ON, Replied, Reply, SUCCESS};
-
-/// What the file name of PCP's library begins with.
-const LIBPCP: &str = "libpcp.so";
 
 impl Connections {
     pub(super) fn handle(&mut self, call: &Notification) -> Replied {
@@ -44,15 +42,6 @@ impl Connections {
                 let word =
                     |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| words[at + byte]));
                 self.connect(caller(word(0).into()), word(4).into(), word(8).into())
-            }
-            (filter::NATIVE, filter::EPOLL_CREATE1) => {
-                self.uses_epoll = true;
-                GO_ON
-            }
-            #[cfg(target_arch = "x86_64")]
-            (filter::NATIVE, filter::EPOLL_CREATE) => {
-                self.uses_epoll = true;
-                GO_ON
             }
             _ => match question(call) {
                 Some(question) => self.answer_about(caller(first), question),
@@ -110,6 +99,9 @@ impl Connections {
             .iter()
             .position(|settled| settled.cookie == cookie)
         {
+            if self.settled[index].is_relayed() {
+                return Err(Errno::ISCONN);
+            }
             let outcome = self.settled[index].outcome;
             return self.give_back(index, caller).and(outcome).map(|()| SUCCESS);
         }
@@ -174,14 +166,12 @@ impl Connections {
         let now = Instant::now();
         let mut job = Job::new(caller, socket, target, servers, settings, now)?;
         let blocks = !job.flags().contains(OFlags::NONBLOCK);
-        // libpcp waits right after connect(2), for 5 s whatever PMCD_CONNECT_TIMEOUT says. So it can as
-        // well wait now, for as long as that says.
-        let waits_anyway = !blocks && caller.tracee.has_loaded(LIBPCP);
-        if caller.is_native && !waits_anyway {
+        let waits_anyway = !blocks && libpcp::has_called(caller.tracee);
+        if caller.is_native {
             // Without it, the program waits, whatever it has set.
             job.place = self.put_aside(caller, &job).ok();
         }
-        let waits = blocks || job.place.is_none();
+        let waits = blocks || waits_anyway || job.place.is_none();
         job.caller = waits.then_some(caller);
         self.jobs.push(job);
         self.drive_one(self.jobs.len() - 1, now);

@@ -1,7 +1,7 @@
 //! One connection in the making, and who waits for it.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
@@ -12,26 +12,17 @@ use socks_conf::Server;
 use socks_dial::{Destination, Dial, Settings, Status};
 
 use super::super::address;
-use super::super::tracee::Tracee;
+use super::super::stand_in::Far;
+use super::super::tracee::Caller;
 use super::socket::Socket;
 use crate::around::Around;
-
-/// A thread that waits for an answer, and the descriptor that its call is about.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    pub(super) id: u64,
-    pub(super) tracee: Tracee,
-    pub(super) number: RawFd,
-    /// Whether it is of this machine, not of its 32-bit ancestor.
-    pub(super) is_native: bool,
-}
 
 /// How a connection ended.
 pub(super) type Outcome = Result<(), Errno>;
 
 /// The stand-in that the program has instead of its socket.
 pub(super) struct Place {
-    pub(super) far: OwnedFd,
+    pub(super) far: Far,
     /// The near end's cookie.
     pub(super) cookie: u64,
 }

@@ -7,8 +7,8 @@ use socks_conf::{Action, Asked, Decision, Server, User};
 use socks_dial::{is_local_address, report};
 
 use super::super::commands;
+use super::super::tracee::Caller;
 use super::Connections;
-use super::job::Caller;
 
 /// Which way a connection goes.
 pub(super) enum Way {

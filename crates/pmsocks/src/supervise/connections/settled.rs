@@ -8,19 +8,21 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
 
 use super::super::relay::Relay;
-use super::super::stand_in;
+use super::super::stand_in::Far;
 use super::job::{Finished, Outcome, Place};
 
 /// How long a program may take to ask for its socket before what the target says is carried to the
 /// stand-in. Programs ask at once, or not at all.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: Duration = Duration::from_millis(20);
 
 /// What the program does with it.
 enum Use {
-    /// Nothing yet. Without the far end the stand-in is broken.
-    None(Option<OwnedFd>, OwnedFd),
-    /// The program has its socket; a child of it may have the stand-in still.
-    Taken(OwnedFd, OwnedFd),
+    /// Nothing yet. It has failed, and the stand-in is broken.
+    Failed(OwnedFd),
+    /// Nothing yet.
+    Connected(Far, OwnedFd),
+    /// The program has its socket; a child of it may have the stand-in still, or a thread wait on it.
+    Taken(Far, OwnedFd),
     /// It writes to the stand-in, or wants to read from it.
     Relayed(Relay),
 }
@@ -41,26 +43,29 @@ pub(super) struct Settled {
 impl Settled {
     /// Makes the stand-in ready, so that whoever waits asks.
     pub(super) fn new(finished: Finished, place: Place, now: Instant) -> Settled {
-        let far = if finished.outcome.is_ok() {
-            stand_in::release(place.far.as_fd());
-            Some(place.far)
+        let Place { mut far, cookie } = place;
+        let used = if finished.outcome.is_ok() {
+            far.release();
+            Use::Connected(far, finished.socket)
         } else {
-            stand_in::fail(place.far);
-            None
+            far.fail();
+            Use::Failed(finished.socket)
         };
         Settled {
-            cookie: place.cookie,
+            cookie,
             flags: finished.flags,
             outcome: finished.outcome,
             peer: finished.peer,
-            used: Use::None(far, finished.socket),
+            used,
             carried_from: now + GRACE,
         }
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         match &self.used {
-            Use::None(_, socket) | Use::Taken(_, socket) => socket.as_fd(),
+            Use::Failed(socket) | Use::Connected(_, socket) | Use::Taken(_, socket) => {
+                socket.as_fd()
+            }
             Use::Relayed(relay) => relay.socket(),
         }
     }
@@ -69,16 +74,16 @@ impl Settled {
         self.outcome.is_err()
     }
 
-    /// Whether the program can still get its socket: once bytes were carried, it can't.
-    pub(super) fn can_be_taken(&self) -> bool {
-        !matches!(self.used, Use::Relayed(_))
+    /// Whether bytes were carried: then the program does not get its socket any more.
+    pub(super) fn is_relayed(&self) -> bool {
+        matches!(self.used, Use::Relayed(_))
     }
 
     /// The program has its socket. Nothing is left to do if no stand-in can be left.
     pub(super) fn take(self) -> Option<Settled> {
         let used = match self.used {
-            Use::None(None, _) => return None,
-            Use::None(Some(far), socket) => Use::Taken(far, socket),
+            Use::Failed(_) => return None,
+            Use::Connected(far, socket) => Use::Taken(far, socket),
             used => used,
         };
         Some(Settled { used, ..self })
@@ -88,39 +93,49 @@ impl Settled {
     pub(super) fn awaited<'a>(&'a self, nothing: BorrowedFd<'a>, now: Instant) -> [PollFd<'a>; 2] {
         let nothing = || PollFd::from_borrowed_fd(nothing, PollFlags::empty());
         match &self.used {
-            Use::None(None, _) => [nothing(), nothing()],
-            Use::None(Some(far), socket) if self.carried_from <= now => [
+            Use::Failed(_) => [nothing(), nothing()],
+            Use::Connected(far, _) if now < self.carried_from => {
+                [PollFd::new(far, PollFlags::IN), nothing()]
+            }
+            Use::Connected(far, socket) | Use::Taken(far, socket) => [
                 PollFd::new(far, PollFlags::IN),
                 PollFd::new(socket, PollFlags::IN),
             ],
-            Use::None(Some(far), _) => [PollFd::new(far, PollFlags::IN), nothing()],
-            Use::Taken(far, _) => [PollFd::new(far, PollFlags::IN), nothing()],
-            Use::Relayed(relay) => relay.awaited(),
+            Use::Relayed(relay) => {
+                let ends = [relay.far(), relay.socket()].into_iter();
+                let mut ends = ends.zip(relay.interest()).map(|(end, events)| {
+                    events.map_or_else(nothing, |events| PollFd::from_borrowed_fd(end, events))
+                });
+                [0, 1].map(|_| ends.next().unwrap_or_else(nothing))
+            }
         }
     }
 
     /// When the socket is to be waited for as well.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let waits = matches!(self.used, Use::None(Some(_), _)) && now < self.carried_from;
+        let waits = matches!(self.used, Use::Connected(..)) && now < self.carried_from;
         waits.then_some(self.carried_from)
     }
 
     /// Does what there is to do about what was heard. `None`: it is over.
     pub(super) fn drive(self, heard: [PollFlags; 2]) -> Option<Settled> {
-        if heard == [PollFlags::empty(); 2] {
+        let [of_far, of_socket] = heard;
+        if of_far.is_empty() && of_socket.is_empty() {
             return Some(self);
         }
-        let used = match self.used {
-            Use::None(Some(far), socket) => carry(Relay::new(far, socket, false), heard)?,
-            Use::Taken(far, socket) => carry(Relay::new(far, socket, true), heard)?,
-            Use::Relayed(relay) => carry(relay, heard)?,
-            used @ Use::None(None, _) => used,
+        let mut relay = match self.used {
+            Use::Failed(_) => return Some(self),
+            Use::Connected(far, socket) => Relay::new(far.into_socket(), socket, false),
+            Use::Taken(far, _) if of_far.is_empty() => {
+                // Somebody still waits at the near end: the kernel then looks what is at the number now.
+                far.end();
+                return None;
+            }
+            Use::Taken(far, socket) => Relay::new(far.into_socket(), socket, true),
+            Use::Relayed(relay) => relay,
         };
+        // It may be over before it has begun, because the program has closed all.
+        let used = relay.drive(of_far).then_some(Use::Relayed(relay))?;
         Some(Settled { used, ..self })
     }
-}
-
-/// Carries on; `None`: it is over, perhaps before it began, because the program has closed all.
-fn carry(mut relay: Relay, heard: [PollFlags; 2]) -> Option<Use> {
-    relay.drive(heard).then_some(Use::Relayed(relay))
 }
