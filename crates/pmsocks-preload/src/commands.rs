@@ -113,6 +113,8 @@ extern "C" fn execute(pointers: *mut c_void) -> c_int {
     unsafe {
         let pointers = &*pointers.cast::<Pointers>();
         set_signals(&pointers.signals);
+        // What ends the program from its terminal is not to end this.
+        libc::setpgid(0, 0);
         libc::execve(
             c"/bin/sh".as_ptr(),
             pointers.arguments.as_ptr(),

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Command as Process, Stdio};
 
 use socks_conf::{Command, Facts, User, service_name};
@@ -29,5 +30,7 @@ pub(super) fn run(command: &Command, process: u32, target: SocketAddr, user: Use
         .args(["-c", RUN_IT, "pmsocks", &text])
         .env_remove("LD_PRELOAD")
         .stdin(Stdio::null())
+        // What ends the program from its terminal is not to end this.
+        .process_group(0)
         .spawn();
 }
