@@ -2,8 +2,9 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
 
-use testbed::{Conduct, Firewall, Linkage, PATIENCE, SocksStub, Stub, Who, eventually};
+use testbed::{Conduct, Firewall, Linkage, SocksStub, Stub, Who};
 
 use crate::fixture::{Bed, Caller, MODES, Way, assert_told, lines};
 
@@ -398,34 +399,79 @@ fn comments_and_blanks_are_passed_over() {
 /// A command that writes all that is told to it, and is harmless whatever that is.
 const COMMAND: &str = ": echo A=%A c=%c s=%s S=%S u=%u U=%U Z=%Z z=%z p=%p x=%% >> ";
 
+/// A file that commands add lines to.
+struct Told(PathBuf);
+
+impl Told {
+    fn new(bed: &Bed) -> Told {
+        Told(bed.open_folder("told").join("file"))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let told = fs::read_to_string(&self.0).unwrap_or_default();
+        told.lines().map(str::to_owned).collect()
+    }
+
+    /// What the program shows, which is run until the file has one more line; nobody waits for
+    /// commands otherwise, and the end of a test is theirs. A name may be unknown at once, too.
+    fn run(&self, crossing: &Crossing, way: Way, host: &str, command: &str) -> Vec<String> {
+        const SCRIPT: &str = r#"
+            shown=$("$0" "$1" "$2" 7)
+            echo "$shown"
+            [ "$shown" = unknown ] && exit
+            until [ "$(cat "$3" 2> /dev/null | wc -l)" -gt "$4" ]; do sleep 0.02; done"#;
+        let program = crossing.caller.path();
+        let words = ["sh", "-c", SCRIPT, program.to_str().unwrap(), command, host];
+        let client = crossing.bed.through(way, &words).args([&self.0]);
+        lines(&client.args([self.lines().len().to_string()]))
+    }
+}
+
 #[test]
 fn a_command_is_told_of_the_connection() {
     let crossing = Crossing::new();
-    let folder = crossing.bed.open_folder("told");
-    for way in MODES {
-        let file = folder.join(way.mode);
-        let routes = format!("sockd 0.0.0.0 0.0.0.0 {COMMAND}{}", file.display());
-        assert_eq!(crossing.fate(way, &routes, BOTH_WAYS, "7"), Usual);
-        let told = || fs::read_to_string(&file).unwrap_or_default();
-        eventually(PATIENCE, "the command to run", || told().ends_with('\n')).unwrap();
+    let told = Told::new(&crossing.bed);
+    let file = told.0.display();
+    crossing
+        .bed
+        .routes(format!("sockd 0.0.0.0 0.0.0.0 {COMMAND}{file}"));
+    for (made, way) in MODES.into_iter().enumerate() {
+        let shown = told.run(&crossing, way, BOTH_WAYS, "connect");
+        assert_eq!(shown.last().unwrap(), "echo", "{way:?}: {shown:?}");
+        let lines = told.lines();
         let wanted = "A=inside c=connect s=7 S=echo u=nobody U=nobody Z=10.1.0.1 z=10.1.0.1 p=";
         assert!(
-            told().starts_with(wanted) && told().ends_with(" x=%\n"),
-            "{}",
-            told()
+            lines[made].starts_with(wanted) && lines[made].ends_with(" x=%"),
+            "{lines:?}"
         );
-        assert_eq!(told().lines().count(), 1, "{}", told());
+        assert_eq!(lines.len(), made + 1, "{lines:?}");
     }
+}
+
+#[test]
+fn a_command_runs_when_a_connection_is_denied_or_direct() {
+    let crossing = Crossing::new();
+    let told = Told::new(&crossing.bed);
+    let file = told.0.display();
+    for (action, wanted) in [("deny", "EACCES"), ("direct", "echo")] {
+        crossing
+            .bed
+            .routes(format!("{action} 0.0.0.0 0.0.0.0 {COMMAND}{file}"));
+        for way in MODES {
+            let shown = told.run(&crossing, way, BOTH_WAYS, "connect");
+            assert_eq!(shown.last().unwrap(), wanted, "{way:?}: {shown:?}");
+        }
+    }
+    assert_eq!(told.lines().len(), 4);
 }
 
 #[test]
 fn a_shell_is_given_nothing_that_it_could_run() {
     let crossing = Crossing::new();
-    let folder = crossing.bed.open_folder("told");
-    let (file, trap) = (folder.join("file"), folder.join("trap"));
-    let told = || fs::read_to_string(&file).unwrap_or_default();
+    let told = Told::new(&crossing.bed);
+    let (file, trap) = (told.0.display(), crossing.bed.path("told").join("trap"));
     for quote in ["", "'", "\""] {
-        let command = format!("echo {quote}%Z %z %A{quote} >> {}", file.display());
+        let command = format!("echo {quote}%Z %z %A{quote} >> {file}");
         crossing
             .bed
             .routes(format!("sockd 0.0.0.0 0.0.0.0 : {command}"));
@@ -437,35 +483,13 @@ fn a_shell_is_given_nothing_that_it_could_run() {
             format!("a\ntouch {}\n", trap.display()),
             "-n".to_owned(),
         ] {
-            let before = told().lines().count();
-            // Such a name may be unknown at once, too.
-            let shown = lines(
-                &crossing
-                    .caller
-                    .to(&crossing.bed, MODES[0], &name, &["name"]),
-            );
-            if shown == ["unknown"] {
-                continue;
-            }
-            let more = || told().lines().count() > before;
-            eventually(PATIENCE, "the command to run", more).unwrap();
+            told.run(&crossing, MODES[0], &name, "name");
         }
     }
-    assert!(!trap.exists(), "{}", told());
-    let harmless = |byte: char| byte.is_ascii_alphanumeric() || "._:- \n".contains(byte);
-    assert!(told().chars().all(harmless), "{}", told());
-}
-
-#[test]
-fn a_command_runs_when_a_connection_is_denied() {
-    let crossing = Crossing::new();
-    let folder = crossing.bed.open_folder("told");
-    for way in MODES {
-        let file = folder.join(way.mode);
-        let routes = format!("deny 0.0.0.0 0.0.0.0 {COMMAND}{}", file.display());
-        assert_eq!(crossing.fate(way, &routes, BOTH_WAYS, "7"), Denied);
-        eventually(PATIENCE, "the command to run", || file.exists()).unwrap();
-    }
+    assert!(!trap.exists(), "{:?}", told.lines());
+    let harmless = |byte: char| byte.is_ascii_alphanumeric() || "._:- ".contains(byte);
+    let all = told.lines().concat();
+    assert!(!all.is_empty() && all.chars().all(harmless), "{all}");
 }
 
 #[test]
