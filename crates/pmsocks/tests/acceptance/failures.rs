@@ -202,24 +202,25 @@ fn a_silent_server_costs_no_more_than_the_timeout_for_pmcd() {
 #[test]
 fn a_silent_server_leaves_time_for_the_next() {
     let bed = Bed::new();
-    let _silent = bed.stub_at(
-        Firewall::GATE,
-        1081,
-        Conduct {
-            silent: true,
-            ..Conduct::default()
-        },
-    );
-    let _danted = Danted::start(&bed.wall).unwrap();
-    let _echo = bed.echo();
+    let silent = Conduct {
+        silent: true,
+        ..Conduct::default()
+    };
+    let _servers = [
+        bed.stub_at(Firewall::GATE, 1081, silent),
+        bed.stub(Conduct::default()),
+    ];
     let caller = Caller::new(Linkage::Dynamic);
     bed.routes("sockd @=10.1.0.1:1081,10.1.0.1:1080 0.0.0.0 0.0.0.0\n");
-    for way in MODES {
+    let running = MODES.map(|way| {
         let client = caller.echo(&bed, way, &["connect"]).env("SOCKS_DEBUG", "1");
-        let ended = client.env("PMCD_CONNECT_TIMEOUT", "2").run().unwrap();
+        client.env("PMCD_CONNECT_TIMEOUT", "5").start().unwrap()
+    });
+    for client in running {
+        let ended = client.finish().unwrap();
         assert_eq!(
             ended.stdout, "connected\npeer: the target\necho\n",
-            "{way:?}: {ended}"
+            "{ended}"
         );
         assert_told(
             &ended,
