@@ -99,7 +99,7 @@ pub(crate) unsafe fn write(
 }
 
 /// # Safety
-/// As for [`write`].
+/// As for [`write()`].
 unsafe fn copy<T>(value: &T, room: *mut sockaddr, length: *mut socklen_t) {
     // SAFETY: the caller's duty; the shorter of both is copied.
     unsafe {
