@@ -40,6 +40,16 @@ pub(super) fn exchange(
     Ok(())
 }
 
+/// Whether any process that can be looked into has a socket at a number.
+pub(super) fn is_anywhere(inode: u64) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut threads = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    threads.any(|thread| {
+        let (numbers, _) = Tracee { thread }.places(inode);
+        !numbers.is_empty()
+    })
+}
+
 /// What an epoll instance has of a file. It knows a file together with its number, whichever process
 /// asks.
 #[derive(Debug, PartialEq, Eq)]

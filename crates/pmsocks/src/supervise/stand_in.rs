@@ -3,12 +3,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{OFlags, fcntl_setfl, fstat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
     socketpair, sockopt,
 };
+
+use super::places;
 
 /// The near end is filled in steps of this many bytes.
 const FILLING: usize = 1024;
@@ -22,6 +24,8 @@ pub(super) struct StandIn {
 /// Our end. It hangs up when no process has the near one any more.
 pub(super) struct Far {
     socket: OwnedFd,
+    /// By this /proc shows the near end.
+    inode: u64,
     /// How many bytes lie in it that nobody is to read.
     filled: usize,
 }
@@ -35,7 +39,12 @@ impl StandIn {
         sockopt::set_socket_send_buffer_size(&near, 1)?;
         let filled = fill(&near)?;
         fcntl_setfl(&near, flags & OFlags::NONBLOCK)?;
-        let far = Far { socket, filled };
+        let inode = fstat(&near)?.st_ino;
+        let far = Far {
+            socket,
+            inode,
+            filled,
+        };
         Ok(StandIn { near, far })
     }
 }
@@ -75,6 +84,12 @@ impl Far {
     /// error.
     pub(super) fn fail(self) {
         drop(self);
+    }
+
+    /// Whether a process has the near end at a number of its own. If not, and it is open still, then for a
+    /// thread that waits on it.
+    pub(super) fn is_somewhere(&self) -> bool {
+        places::is_anywhere(self.inode)
     }
 
     /// Wakes those who wait for something to read at the near end.

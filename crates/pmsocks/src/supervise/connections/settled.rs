@@ -21,8 +21,13 @@ enum Use {
     Failed(OwnedFd),
     /// Nothing yet.
     Connected(Far, OwnedFd),
-    /// The program has its socket; a child of it may have the stand-in still, or a thread wait on it.
-    Taken(Far, OwnedFd),
+    /// The program has its socket. A thread of it may still wait on the stand-in; what is known already is
+    /// that a child has that.
+    Taken {
+        far: Far,
+        socket: OwnedFd,
+        child_has_it: bool,
+    },
     /// It writes to the stand-in, or wants to read from it.
     Relayed(Relay),
 }
@@ -37,6 +42,7 @@ pub(super) struct Settled {
     /// Where the program believes to be connected to.
     pub(super) peer: Vec<u8>,
     used: Use,
+    /// Until then the socket is left alone: who has the stand-in is just about to ask, or to lose it.
     carried_from: Instant,
 }
 
@@ -63,7 +69,7 @@ impl Settled {
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         match &self.used {
-            Use::Failed(socket) | Use::Connected(_, socket) | Use::Taken(_, socket) => {
+            Use::Failed(socket) | Use::Connected(_, socket) | Use::Taken { socket, .. } => {
                 socket.as_fd()
             }
             Use::Relayed(relay) => relay.socket(),
@@ -83,10 +89,19 @@ impl Settled {
     pub(super) fn take(self) -> Option<Settled> {
         let used = match self.used {
             Use::Failed(_) => return None,
-            Use::Connected(far, socket) => Use::Taken(far, socket),
+            Use::Connected(far, socket) => Use::Taken {
+                far,
+                socket,
+                child_has_it: false,
+            },
             used => used,
         };
-        Some(Settled { used, ..self })
+        let carried_from = Instant::now() + GRACE;
+        Some(Settled {
+            used,
+            carried_from,
+            ..self
+        })
     }
 
     /// What is waited for on the stand-in and on the socket.
@@ -94,10 +109,15 @@ impl Settled {
         let nothing = || PollFd::from_borrowed_fd(nothing, PollFlags::empty());
         match &self.used {
             Use::Failed(_) => [nothing(), nothing()],
-            Use::Connected(far, _) if now < self.carried_from => {
+            Use::Connected(far, _) | Use::Taken { far, .. } if now < self.carried_from => {
                 [PollFd::new(far, PollFlags::IN), nothing()]
             }
-            Use::Connected(far, socket) | Use::Taken(far, socket) => [
+            Use::Taken {
+                far,
+                child_has_it: true,
+                ..
+            } => [PollFd::new(far, PollFlags::IN), nothing()],
+            Use::Connected(far, socket) | Use::Taken { far, socket, .. } => [
                 PollFd::new(far, PollFlags::IN),
                 PollFd::new(socket, PollFlags::IN),
             ],
@@ -113,7 +133,8 @@ impl Settled {
 
     /// When the socket is to be waited for as well.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let waits = matches!(self.used, Use::Connected(..)) && now < self.carried_from;
+        let has_far = matches!(self.used, Use::Connected(..) | Use::Taken { .. });
+        let waits = has_far && now < self.carried_from;
         waits.then_some(self.carried_from)
     }
 
@@ -126,16 +147,28 @@ impl Settled {
         let mut relay = match self.used {
             Use::Failed(_) => return Some(self),
             Use::Connected(far, socket) => Relay::new(far.into_socket(), socket, false),
-            Use::Taken(far, _) if of_far.is_empty() => {
-                // Somebody still waits at the near end: the kernel then looks what is at the number now.
-                far.end();
-                return None;
+            Use::Taken { far, socket, .. } if of_far.is_empty() => {
+                return hear_of_target(far, socket).map(|used| Settled { used, ..self });
             }
-            Use::Taken(far, socket) => Relay::new(far.into_socket(), socket, true),
+            Use::Taken { far, socket, .. } => Relay::new(far.into_socket(), socket, true),
             Use::Relayed(relay) => relay,
         };
         // It may be over before it has begun, because the program has closed all.
         let used = relay.drive(of_far).then_some(Use::Relayed(relay))?;
         Some(Settled { used, ..self })
     }
+}
+
+/// The target has said something, and somebody has the near end still.
+fn hear_of_target(far: Far, socket: OwnedFd) -> Option<Use> {
+    if far.is_somewhere() {
+        return Some(Use::Taken {
+            far,
+            socket,
+            child_has_it: true,
+        });
+    }
+    // It is a thread that waits: once woken, it looks at what is at the number now.
+    far.end();
+    None
 }
