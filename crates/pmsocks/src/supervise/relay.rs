@@ -29,18 +29,8 @@ pub(super) struct Relay {
 #[derive(Default)]
 struct Flow {
     waiting: Vec<u8>,
-    stage: Stage,
-}
-
-/// How far a direction is.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Flowing,
-    /// All was read that there was.
-    Read,
-    /// And all was passed on.
-    Over,
+    /// All was read that there was, and was passed on.
+    is_over: bool,
 }
 
 impl Relay {
@@ -86,42 +76,45 @@ impl Relay {
         }
         self.up.step(&self.far, &self.socket, !self.shared);
         self.down.step(&self.socket, &self.far, true);
-        !(self.gone && self.up.stage == Stage::Over)
+        !(self.gone && self.up.is_over)
     }
 }
 
 impl Flow {
     fn reads(&self, events: PollFlags) -> PollFlags {
-        let reads = self.stage == Stage::Flowing && self.waiting.is_empty();
+        let reads = !self.is_over && self.waiting.is_empty();
         if reads { events } else { PollFlags::empty() }
     }
 
     fn writes(&self, events: PollFlags) -> PollFlags {
-        let writes = self.stage != Stage::Over && !self.waiting.is_empty();
+        let writes = !self.is_over && !self.waiting.is_empty();
         if writes { events } else { PollFlags::empty() }
     }
 
     /// Nobody takes any more.
     fn stop(&mut self) {
         self.waiting = Vec::new();
-        self.stage = Stage::Over;
+        self.is_over = true;
     }
 
     fn step(&mut self, from: impl AsFd, to: impl AsFd, tells_end: bool) {
         for _ in 0..TURNS {
-            let stepped = match self.stage {
-                Stage::Over => return,
-                _ if !self.waiting.is_empty() => self.pass_on(&to),
-                Stage::Flowing => self.take(&from),
-                Stage::Read => {
+            if self.is_over {
+                return;
+            }
+            let stepped = if self.waiting.is_empty() {
+                self.take(&from)
+            } else {
+                self.pass_on(&to).map(|()| true)
+            };
+            match stepped {
+                Ok(true) => {}
+                Ok(false) => {
                     if tells_end {
                         let _ = shutdown(&to, Shutdown::Write);
                     }
                     return self.stop();
                 }
-            };
-            match stepped {
-                Ok(()) => {}
                 Err(Errno::AGAIN) => return,
                 Err(_) => {
                     // What the program writes from now on is refused.
@@ -132,15 +125,17 @@ impl Flow {
         }
     }
 
-    fn take(&mut self, from: impl AsFd) -> Result<(), Errno> {
+    /// Reads something; `false`: nothing more will come.
+    fn take(&mut self, from: impl AsFd) -> Result<bool, Errno> {
         let mut buffer = [0; MOST];
         match retry_on_intr(|| recv(&from, &mut buffer[..], RecvFlags::DONTWAIT)) {
-            Err(Errno::AGAIN) => return Err(Errno::AGAIN),
-            Ok((count @ 1.., _)) => self.waiting.extend_from_slice(&buffer[..count]),
-            // After an error, too, nothing more will come.
-            Ok(_) | Err(_) => self.stage = Stage::Read,
+            Err(Errno::AGAIN) => Err(Errno::AGAIN),
+            Ok((count @ 1.., _)) => {
+                self.waiting.extend_from_slice(&buffer[..count]);
+                Ok(true)
+            }
+            Ok(_) | Err(_) => Ok(false),
         }
-        Ok(())
     }
 
     fn pass_on(&mut self, to: impl AsFd) -> Result<(), Errno> {
@@ -271,5 +266,28 @@ mod tests {
         drop(bench.relay);
         UnixStream::from(others).write_all(b" but one").unwrap();
         assert_eq!(said(&bench.target).unwrap(), b"last words but one");
+    }
+
+    #[test]
+    fn an_end_is_passed_on_whenever_it_is_read() {
+        for (chunks, waits) in (0..TURNS).flat_map(|chunks| [(chunks, false), (chunks, true)]) {
+            let mut bench = Bench::new(false);
+            if waits {
+                bench.relay.up.waiting.push(b'.');
+            }
+            bench.program.write_all(&vec![b'.'; chunks * MOST]).unwrap();
+            bench.program.shutdown(std::net::Shutdown::Write).unwrap();
+            let waits_for_something =
+                |up: &Flow| !(up.reads(PollFlags::IN) | up.writes(PollFlags::OUT)).is_empty();
+            while waits_for_something(&bench.relay.up) {
+                bench.goes_on();
+            }
+            let heard: Vec<_> =
+                std::iter::from_fn(|| said(&bench.target).filter(|said| !said.is_empty()))
+                    .flatten()
+                    .collect();
+            assert_eq!(heard.len(), chunks * MOST + usize::from(waits));
+            assert_eq!(said(&bench.target).unwrap(), b"", "{chunks}, {waits}");
+        }
     }
 }
