@@ -117,7 +117,8 @@ impl Connections {
             return Err(Errno::ISCONN);
         }
         if socket.is_v6()? != target.is_ipv6() {
-            return Err(Errno::AFNOSUPPORT);
+            // The kernel says why not.
+            return pass_on(&socket, bytes);
         }
         if socket.is_connected() {
             // There is nothing to decide, and the kernel knows whether this was told already.
