@@ -283,11 +283,55 @@ unsafe fn supervised<T>(
 
 /// # Safety
 /// A null pointer is behind the list, or it is null itself.
-unsafe fn length(list: *const *const c_char) -> usize {
+pub(crate) unsafe fn length(list: *const *const c_char) -> usize {
     let mut count = 0;
     // SAFETY: the caller's duty.
     while !list.is_null() && unsafe { !(*list.add(count)).is_null() } {
         count += 1;
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_no_program() {
+        assert!(is_program(c"/bin/sh"));
+        assert!(!is_program(c"/bin"));
+        assert!(!is_program(c"/etc/passwd"));
+        assert!(!is_program(c"/nonexistent"));
+    }
+
+    #[test]
+    fn programs_that_take_no_library_of_ours_are_told_by_their_head() {
+        let mut head = [0; START];
+        head[..5].copy_from_slice(b"\x7fELF\x01");
+        assert!(is_static(&head), "32 bits");
+        head[4] = 2;
+        assert!(is_static(&head), "no program headers");
+        head[32..40].copy_from_slice(&64_u64.to_ne_bytes());
+        head[54..56].copy_from_slice(&56_u16.to_ne_bytes());
+        head[56..58].copy_from_slice(&1_u16.to_ne_bytes());
+        head[64..68].copy_from_slice(&3_u32.to_ne_bytes());
+        assert!(!is_static(&head), "an interpreter");
+        assert!(!is_static(b"echo"));
+    }
+
+    #[test]
+    fn pmsocks_gets_all_arguments_however_many() {
+        LAUNCHER.get_or_init(|| Some(c"/launcher".to_owned()));
+        for count in [0, 1, 3, 2 * FEW] {
+            let mut given = vec![c"word".as_ptr(); count];
+            given.push(ptr::null());
+            let seen = |_: *const c_char, list: *const *const c_char| {
+                // SAFETY: the list ends with a null pointer.
+                unsafe { (length(list), (*list.add(BEFORE.len())).is_null()) }
+            };
+            // SAFETY: both are as they should be.
+            let seen = unsafe { supervised(c"/path".as_ptr(), given.as_ptr(), seen) };
+            assert_eq!(seen, (BEFORE.len() + count.max(1), false));
+        }
+    }
 }

@@ -101,3 +101,18 @@ impl Socket {
 pub(super) fn set_flags(socket: impl AsFd, flags: OFlags) -> Result<(), Errno> {
     fcntl_setfl(socket, flags)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn only_sockets_of_internet_protocols_are_connected_for_the_program() {
+        let at_once = |socket: OwnedFd| Socket::new(socket).connects_at_once().unwrap();
+        assert!(at_once(UdpSocket::bind("127.0.0.1:0").unwrap().into()));
+        assert!(!at_once(UnixDatagram::unbound().unwrap().into()));
+    }
+}
