@@ -9,7 +9,7 @@ use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, stat};
 use rustix::io::{Errno, pread, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -22,6 +22,10 @@ const START: usize = 2048;
 
 /// How many scripts may be interpreted by scripts (the kernel's own limit).
 const SCRIPTS: usize = 5;
+
+/// Up to so many arguments are kept on the stack: what a child after vfork(2) maps stays mapped in its
+/// parent.
+const FEW: usize = 512;
 
 /// What pmsocks is called with.
 const BEFORE: [&CStr; 5] = [c"pmsocks", c"--mode", c"supervise", c"--argv0", c""];
@@ -149,10 +153,14 @@ fn search(file: &CStr, found: &mut [u8; LONGEST_PATH]) -> bool {
         .any(|folder| {
             let folder = if folder.is_empty() { b"." } else { folder };
             put(found, &[folder, b"/", name])
-                && CStr::from_bytes_until_nul(found).is_ok_and(|path| {
-                    accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
-                })
+                && CStr::from_bytes_until_nul(found).is_ok_and(is_program)
         })
+}
+
+/// Whether execvp(3) does not go on to the next folder: what is no file, or closed to the user, is not it.
+fn is_program(path: &CStr) -> bool {
+    let is_file = |facts: rustix::fs::Stat| FileType::from_raw_mode(facts.st_mode).is_file();
+    stat(path).is_ok_and(is_file) && accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
 }
 
 /// Puts the parts one behind the other, with a NUL at the end, if there is room.
@@ -203,8 +211,8 @@ fn read<'a>(path: &CStr, room: &'a mut [u8; START]) -> Result<&'a [u8], Errno> {
     Ok(room.get(..count).unwrap_or_default())
 }
 
-/// Whether a program of 64-bit ELF has no interpreter, which is the dynamic linker (elf(5)). All
-/// others are not for this machine, or not ours to judge.
+/// Whether a program has no interpreter, which is the dynamic linker (elf(5)), or is one of 32 bits,
+/// whose dynamic linker does not take this library. What is no ELF file is not ours to judge.
 fn is_static(start: &[u8]) -> bool {
     const INTERPRETER: u32 = 3;
     let word = |at: usize| Some(u16::from_ne_bytes(*start.get(at..)?.first_chunk()?));
@@ -221,7 +229,8 @@ fn is_static(start: &[u8]) -> bool {
         }
         Some(true)
     };
-    start.starts_with(b"\x7fELF\x02") && headers().unwrap_or(false)
+    start.starts_with(b"\x7fELF\x01")
+        || (start.starts_with(b"\x7fELF\x02") && headers().unwrap_or(false))
 }
 
 /// # Safety
@@ -236,29 +245,37 @@ unsafe fn supervised<T>(
     };
     // SAFETY: the list ends with a null pointer.
     let count = unsafe { length(arguments) };
-    let size = (count + BEFORE.len() + 2) * size_of::<*const c_char>();
+    let needed = count + BEFORE.len() + 2;
+    let fill = |list: *mut *const c_char| {
+        // SAFETY: the list has room for all that is needed, and ends with a null pointer, because it
+        // is all null pointers before.
+        unsafe {
+            for (index, word) in BEFORE.iter().enumerate() {
+                list.add(index).write(word.as_ptr());
+            }
+            let last = BEFORE.len() - 1;
+            list.add(last)
+                .write(if count > 0 { *arguments } else { path });
+            list.add(last + 1).write(path);
+            for index in 1..count {
+                list.add(last + 1 + index).write(*arguments.add(index));
+            }
+        }
+    };
+    if needed <= FEW {
+        let mut list = [ptr::null(); FEW];
+        fill(list.as_mut_ptr());
+        return run(launcher.as_ptr(), list.as_ptr());
+    }
+    let size = needed * size_of::<*const c_char>();
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: new memory, which nobody else has.
     let mapped = unsafe { mmap_anonymous(ptr::null_mut(), size, protection, MapFlags::PRIVATE) };
     let Ok(mapped) = mapped else {
         return run(path, arguments);
     };
-    let list: *mut *const c_char = mapped.cast();
-    // SAFETY: the list has room for all that is written, and ends with a null pointer, because new
-    // memory is zero.
-    unsafe {
-        for (index, word) in BEFORE.iter().enumerate() {
-            list.add(index).write(word.as_ptr());
-        }
-        let last = BEFORE.len() - 1;
-        list.add(last)
-            .write(if count > 0 { *arguments } else { path });
-        list.add(last + 1).write(path);
-        for index in 1..count {
-            list.add(last + 1 + index).write(*arguments.add(index));
-        }
-    }
-    let done = run(launcher.as_ptr(), list.cast_const());
+    fill(mapped.cast());
+    let done = run(launcher.as_ptr(), mapped.cast());
     // SAFETY: it was mapped above, and nobody looks at it any more.
     let _ = unsafe { munmap(mapped, size) };
     done
@@ -266,11 +283,55 @@ unsafe fn supervised<T>(
 
 /// # Safety
 /// A null pointer is behind the list, or it is null itself.
-unsafe fn length(list: *const *const c_char) -> usize {
+pub(crate) unsafe fn length(list: *const *const c_char) -> usize {
     let mut count = 0;
     // SAFETY: the caller's duty.
     while !list.is_null() && unsafe { !(*list.add(count)).is_null() } {
         count += 1;
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_no_program() {
+        assert!(is_program(c"/bin/sh"));
+        assert!(!is_program(c"/bin"));
+        assert!(!is_program(c"/etc/passwd"));
+        assert!(!is_program(c"/nonexistent"));
+    }
+
+    #[test]
+    fn programs_that_take_no_library_of_ours_are_told_by_their_head() {
+        let mut head = [0; START];
+        head[..5].copy_from_slice(b"\x7fELF\x01");
+        assert!(is_static(&head), "32 bits");
+        head[4] = 2;
+        assert!(is_static(&head), "no program headers");
+        head[32..40].copy_from_slice(&64_u64.to_ne_bytes());
+        head[54..56].copy_from_slice(&56_u16.to_ne_bytes());
+        head[56..58].copy_from_slice(&1_u16.to_ne_bytes());
+        head[64..68].copy_from_slice(&3_u32.to_ne_bytes());
+        assert!(!is_static(&head), "an interpreter");
+        assert!(!is_static(b"echo"));
+    }
+
+    #[test]
+    fn pmsocks_gets_all_arguments_however_many() {
+        LAUNCHER.get_or_init(|| Some(c"/launcher".to_owned()));
+        for count in [0, 1, 3, 2 * FEW] {
+            let mut given = vec![c"word".as_ptr(); count];
+            given.push(ptr::null());
+            let seen = |_: *const c_char, list: *const *const c_char| {
+                // SAFETY: the list ends with a null pointer.
+                unsafe { (length(list), (*list.add(BEFORE.len())).is_null()) }
+            };
+            // SAFETY: both are as they should be.
+            let seen = unsafe { supervised(c"/path".as_ptr(), given.as_ptr(), seen) };
+            assert_eq!(seen, (BEFORE.len() + count.max(1), false));
+        }
+    }
 }

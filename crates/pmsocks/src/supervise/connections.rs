@@ -35,7 +35,7 @@ const MOST_CONNECTIONS: u64 = 1024;
 const FOR_EACH: u64 = 2;
 
 /// Descriptors for everything else.
-const FOR_THE_REST: u64 = 64;
+const FOR_THE_REST: u64 = 24;
 
 /// Of how many sockets it is known where they are connected to, and how an attempt ended whose caller was
 /// interrupted.

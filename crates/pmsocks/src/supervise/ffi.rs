@@ -253,6 +253,14 @@ pub(super) fn set_option(
     checked(unsafe { libc::setsockopt(socket, level, name, value.as_ptr().cast(), length) })
 }
 
+/// Connects a socket to an address as it lay in a program's memory, whatever it says.
+pub(super) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(address.len()).map_err(|_| Errno::INVAL)?;
+    let socket = socket.as_raw_fd();
+    // SAFETY: the kernel reads as many bytes as there are.
+    checked(unsafe { libc::connect(socket, address.as_ptr().cast(), length) })
+}
+
 /// Closes all descriptors from 3 on but these, which nothing else here may use from now on.
 pub(super) fn close_all_but(kept: &[BorrowedFd<'_>]) {
     let mut kept: Vec<u32> = kept

@@ -26,6 +26,18 @@ const OWN: [Signal; 8] = [
     Signal::SIGTRAP,
 ];
 
+/// What a terminal sends goes to all of its processes, the program among them.
+const FROM_TERMINALS: [Signal; 8] = [
+    Signal::SIGCONT,
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGWINCH,
+];
+
 /// Waits until the program has ended. The exit status, if it has one.
 pub(super) fn stand_for_program(
     supervisor: &Link,
@@ -83,11 +95,12 @@ fn take_signals() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-/// Passes on what was sent to this process. What a terminal sends goes to all of its processes, the
-/// program among them. The kernel's own codes are above 0 (sigaction(2)).
+/// Passes on what was sent to this process: by others, or by the kernel because of a timer that was set
+/// before this process executed pmsocks. The kernel's own codes are above 0 (sigaction(2)).
 fn pass_on(signals: &SignalFd, supervisor: &Link) {
     while let Ok(Some(signal)) = signals.read_signal() {
-        if signal.ssi_code <= 0
+        let is = |terminals: &Signal| signal.ssi_signo == (*terminals as i32).cast_unsigned();
+        if (signal.ssi_code <= 0 || !FROM_TERMINALS.iter().any(is))
             && let Ok(number) = u8::try_from(signal.ssi_signo)
         {
             supervisor.send_signal(number);

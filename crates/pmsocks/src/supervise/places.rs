@@ -21,21 +21,24 @@ pub(super) fn exchange(
     let inode = fstat(old)?.st_ino;
     let (mut numbers, instances) = caller.tracee.places(inode);
     numbers.sort_by_key(|number| *number != caller.number);
-    let replace = |number| {
+    let replace = |number, file| {
         let closes = caller.tracee.closes_on_exec(number);
-        ffi::replace(listener, caller.id, new, number, closes)
+        ffi::replace(listener, caller.id, file, number, closes)
     };
-    let mut numbers = numbers.into_iter();
-    if let Some(first) = numbers.next() {
-        replace(first)?;
+    if let Some(first) = numbers.first() {
+        replace(*first, new)?;
     }
-    for number in numbers {
-        let _ = replace(number);
+    for number in numbers.iter().skip(1) {
+        let _ = replace(*number, new);
     }
     let watchers = watchers(caller.tracee, &instances, inode);
-    if !watchers.is_empty() {
-        // Without a thread to be had, those who wait see the socket as it was.
-        let _ = ffi::in_own_table(|table| register_anew(table, &watchers, old, new));
+    let register = |table: &OwnTable| register_anew(table, &watchers, old, new);
+    if !watchers.is_empty() && ffi::in_own_table(register).is_err() {
+        // There is no thread to be had: those who wait would be told of the wrong one.
+        for number in numbers {
+            let _ = replace(number, old);
+        }
+        return Err(Errno::AGAIN);
     }
     Ok(())
 }

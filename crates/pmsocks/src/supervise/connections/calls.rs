@@ -58,14 +58,16 @@ impl Connections {
             .ok_or(Errno::INVAL)?;
         self.visible(caller.tracee.read(address, bytes))?;
         match address::decode(bytes) {
-            Wanted::Other => GO_ON,
-            Wanted::Nothing => {
-                if let Ok(cookie) = self.socket(caller).and_then(|socket| socket.cookie()) {
-                    self.forget(caller, cookie);
+            Wanted::Internet(target) => self.connect_to(caller, target, bytes),
+            wanted => {
+                let socket = self.socket(caller)?;
+                if wanted == Wanted::Other {
+                    return pass_on(&socket, bytes);
                 }
-                GO_ON
+                self.forget(caller, socket.cookie()?);
+                // It may be another one now.
+                pass_on(&self.socket(caller)?, bytes)
             }
-            Wanted::Internet(target) => self.connect_to(caller, target),
         }
     }
 
@@ -88,7 +90,7 @@ impl Connections {
         }
     }
 
-    fn connect_to(&mut self, caller: Caller, target: SocketAddr) -> Replied {
+    fn connect_to(&mut self, caller: Caller, target: SocketAddr, bytes: &[u8]) -> Replied {
         let socket = self.socket(caller)?;
         let cookie = socket.cookie()?;
         if let Some(index) = self.jobs.iter().position(|job| job.is_of(cookie)) {
@@ -106,7 +108,7 @@ impl Connections {
             return self.give_back(index, caller).and(outcome).map(|()| SUCCESS);
         }
         if !socket.is_tcp()? {
-            return GO_ON;
+            return pass_on(&socket, bytes);
         }
         if let Some(outcome) = self.outcomes.remove(cookie) {
             return outcome.map(|()| SUCCESS);
@@ -115,7 +117,8 @@ impl Connections {
             return Err(Errno::ISCONN);
         }
         if socket.is_v6()? != target.is_ipv6() {
-            return Err(Errno::AFNOSUPPORT);
+            // The kernel says why not.
+            return pass_on(&socket, bytes);
         }
         if socket.is_connected() {
             // There is nothing to decide, and the kernel knows whether this was told already.
@@ -181,6 +184,16 @@ impl Connections {
             Err(Errno::INPROGRESS)
         }
     }
+}
+
+/// What nobody decides about. The kernel would read the address once more, and look once more what is at
+/// the number, which another thread can change; so sockets of internet protocols are connected here.
+fn pass_on(socket: &Socket, address: &[u8]) -> Replied {
+    if socket.connects_at_once()? {
+        ffi::connect(socket.as_fd(), address)?;
+        return Ok(SUCCESS);
+    }
+    GO_ON
 }
 
 /// What a call asks about a socket.

@@ -1,7 +1,7 @@
 //! A descriptor of our own for a socket of the program's. What is set on it is set for the program too.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -26,6 +26,10 @@ impl Socket {
         self.0
     }
 
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// It stays the same for all descriptors of a socket, and no other socket has it ever.
     pub(super) fn cookie(&self) -> Result<u64, Errno> {
         sockopt::socket_cookie(&self.0)
@@ -46,6 +50,14 @@ impl Socket {
         let protocol = sockopt::socket_protocol(&self.0)?;
         Ok(protocol == Some(ipproto::TCP)
             || protocol.is_some_and(|protocol| protocol.as_raw().get() == MPTCP))
+    }
+
+    /// Whether it is one of an internet protocol for which connect(2) does not wait: UDP's, or one of
+    /// TCP's that is not to be connected.
+    pub(super) fn connects_at_once(&self) -> Result<bool, Errno> {
+        let family = sockopt::socket_domain(&self.0)?;
+        Ok(matches!(family, AddressFamily::INET | AddressFamily::INET6)
+            && (sockopt::socket_type(&self.0)? != SocketType::STREAM || self.is_tcp()?))
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -88,4 +100,19 @@ impl Socket {
 /// Sets the flags of a file that all its descriptors share.
 pub(super) fn set_flags(socket: impl AsFd, flags: OFlags) -> Result<(), Errno> {
     fcntl_setfl(socket, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn only_sockets_of_internet_protocols_are_connected_for_the_program() {
+        let at_once = |socket: OwnedFd| Socket::new(socket).connects_at_once().unwrap();
+        assert!(at_once(UdpSocket::bind("127.0.0.1:0").unwrap().into()));
+        assert!(!at_once(UnixDatagram::unbound().unwrap().into()));
+    }
 }
