@@ -20,6 +20,12 @@ pub(crate) fn run(goal: &Goal) -> Result<u8, ConfigurationError> {
         configuration: Configuration::load()?,
         around: Around::new(),
     };
+    if let Some(untrusted) = check.configuration.routes.commands_off() {
+        let file = check.configuration.settings.routes_file.display();
+        say(&format_args!(
+            "{file}: shell commands are not run: {untrusted}"
+        ));
+    }
     let destinations = check.destinations(goal);
     for destination in &destinations {
         check.explain(goal, destination);
@@ -131,6 +137,12 @@ impl Check {
         match &outcome {
             Ok(success) => say(&format_args!("{destination}: {success}")),
             Err(failure) => say(&format_args!("{destination}: failed {failure}")),
+        }
+        let has_more = matches!(&way, Way::Through(servers) if servers.len() > 1);
+        if outcome.is_err() && has_more && !self.configuration.settings.debug {
+            say(&format_args!(
+                "  set SOCKS_DEBUG to see how each server has failed"
+            ));
         }
         outcome.is_ok()
     }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use socks_dial::{HANDED_ON, HandedOn, report};
+use socks_dial::{HANDED_ON, HandedOn, Settings, report};
 
 use crate::exec;
 use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls, SHELL};
@@ -18,6 +18,9 @@ use crate::program::{self, ProgramError};
 use crate::rights;
 use crate::routes::{Configuration, ConfigurationError};
 use crate::supervise::{self, SuperviseError};
+
+/// The variable that says where the configuration is.
+const ROUTES: &str = "PCP_SOCKS_CONF";
 
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +102,7 @@ pub(crate) fn run(call: Call) -> Result<u8, LaunchError> {
     }
     match way {
         Way::Preload => {
-            hand_on(&mut program.environment, &configuration.settings.handed_on);
+            hand_on(&mut program.environment, &configuration.settings);
             preload::add(&mut program.environment, &preload::library()?);
             Err(program.execute().unwrap_err().into())
         }
@@ -159,12 +162,24 @@ fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     }
 }
 
-/// Tells the program what the name server of `SOCKS_NS` said.
-fn hand_on(environment: &mut Vec<(OsString, OsString)>, servers: &HandedOn) {
-    if *servers != HandedOn::default() {
-        environment.retain(|(name, _)| name != HANDED_ON);
-        environment.push((HANDED_ON.into(), servers.to_string().into()));
+/// Tells the program what the name server of `SOCKS_NS` said, and where the configuration is: a path
+/// from this folder leads elsewhere for what the program executes in another one.
+fn hand_on(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
+    if settings.handed_on != HandedOn::default() {
+        set(environment, HANDED_ON, settings.handed_on.to_string());
     }
+    let file = &settings.routes_file;
+    if let Some(file) = std::path::absolute(file)
+        .ok()
+        .filter(|_| file.is_relative())
+    {
+        set(environment, ROUTES, file);
+    }
+}
+
+fn set(environment: &mut Vec<(OsString, OsString)>, variable: &str, value: impl Into<OsString>) {
+    environment.retain(|(name, _)| name != variable);
+    environment.push((variable.into(), value.into()));
 }
 
 impl Program {

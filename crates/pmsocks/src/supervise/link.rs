@@ -61,7 +61,13 @@ impl Link {
     /// Waits for a message; `None`: the other side is gone.
     fn receive<const N: usize>(&self) -> Option<[u8; N]> {
         let mut message = [0; N];
-        let received = retry_on_intr(|| recv(&self.0, &mut message[..], RecvFlags::empty()));
+        let mut receive = || retry_on_intr(|| recv(&self.0, &mut message[..], RecvFlags::empty()));
+        let received = match receive() {
+            // The other side has ended with a message unread. The kernel says so once, before the last
+            // message from there.
+            Err(Errno::CONNRESET) => receive(),
+            other => other,
+        };
         matches!(received, Ok((count, _)) if count == N).then_some(message)
     }
 
@@ -161,6 +167,20 @@ mod tests {
         front.send_signal(64);
         assert_eq!(back.next_signal(), Some(64));
         drop(back);
+        assert_eq!(front.next_report(), None);
+    }
+
+    #[test]
+    fn the_last_report_comes_though_a_signal_was_not_read() {
+        let (front, back) = pair().unwrap();
+        let last = Report::Ended {
+            end: End::Killed(15),
+            others_left: false,
+        };
+        back.report(last);
+        front.send_signal(15);
+        drop(back);
+        assert_eq!(front.next_report(), Some(last));
         assert_eq!(front.next_report(), None);
     }
 

@@ -1,5 +1,8 @@
 //! `pmsocks --check`: which line decides, which server would be used, and whether it works.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use testbed::{Danted, Finished, Firewall, Who};
 
 use crate::fixture::Bed;
@@ -107,4 +110,28 @@ fn what_is_wrong_with_the_call_or_the_file_is_said() {
             .contains(&format!("{}:1: action: ", conf.display())),
         "{ended}"
     );
+}
+
+#[test]
+fn commands_are_said_to_be_off() {
+    let bed = Bed::new();
+    let conf = bed.routes("deny 0.0.0.0 0.0.0.0 : echo %Z\n");
+    let ended = check(&bed, Who::Nobody, "10.2.0.2");
+    assert!(ended.stdout.contains("not run now"), "{ended}");
+    fs::set_permissions(&conf, Permissions::from_mode(0o666)).unwrap();
+    let ended = check(&bed, Who::Nobody, "10.2.0.2");
+    let words = format!("{}: shell commands are not run: ", conf.display());
+    assert!(ended.stdout.contains(&words), "{ended}");
+}
+
+#[test]
+fn where_several_servers_fail_it_says_how_to_see_each() {
+    let bed = Bed::new();
+    bed.routes("sockd @=10.1.0.1:1,10.1.0.1:2 0.0.0.0 0.0.0.0\n");
+    let ended = check(&bed, Who::Nobody, "10.2.0.2");
+    assert!(ended.stdout.contains("10.1.0.1:2 refused"), "{ended}");
+    assert!(ended.stdout.contains("set SOCKS_DEBUG"), "{ended}");
+    let client = bed.pmsocks(Who::Nobody, &["--check", "10.2.0.2"]);
+    let ended = client.env("SOCKS_DEBUG", "1").run().unwrap();
+    assert!(ended.stderr.contains("10.1.0.1:1 refused"), "{ended}");
 }

@@ -398,6 +398,23 @@ fn children_are_followed() {
 }
 
 #[test]
+fn a_configuration_beside_the_user_is_found_from_everywhere() {
+    let bed = Bed::new();
+    let _stub = bed.stub(Conduct::default());
+    let caller = Caller::new(Linkage::Dynamic);
+    let (file, called) = (bed.path("pcp_socks.conf"), caller.path());
+    let folder = file.parent().unwrap().display();
+    let child = format!("cd / && exec {} connect 10.2.0.2 7", called.display());
+    let script = format!("cd {folder} && exec $P sh -c '{child}'");
+    for way in WAYS {
+        let client = shell(&bed, way, &script)
+            .env("PCP_SOCKS_CONF", "pcp_socks.conf")
+            .env("SOCKS_SERVER", Firewall::GATE);
+        assert_eq!(lines(&client).last().unwrap(), "echo", "{way:?}");
+    }
+}
+
+#[test]
 fn the_banner_comes_on_standard_output() {
     let bed = Bed::new();
     let _stub = bed.stub(Conduct::default());
