@@ -7,7 +7,6 @@ mod model;
 mod names;
 mod servers;
 mod shipped;
-mod speed;
 mod syntax;
 
 use std::collections::HashMap;
