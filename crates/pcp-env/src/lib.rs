@@ -17,5 +17,5 @@ pub use debug::{DebugOptions, UnknownDebugOption};
 pub use interval::{IntervalError, parse_interval};
 pub use ports::{PortSet, PortSetError};
 pub use timeout::{
-    CONNECT_TIMEOUT, REQUEST_TIMEOUT, TimeoutError, connect_timeout, request_timeout,
+    CONNECT_TIMEOUT, REQUEST_TIMEOUT, TimeoutError, connect_timeout, parse_timeout, request_timeout,
 };

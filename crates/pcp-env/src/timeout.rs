@@ -42,9 +42,16 @@ fn timeout(
     variable: &'static str,
     usual: Duration,
 ) -> Result<Duration, TimeoutError> {
-    let Some(value) = environment.get(variable) else {
-        return Ok(usual);
-    };
+    environment
+        .get(variable)
+        .map_or(Ok(usual), |value| parse_timeout(variable, &value))
+}
+
+/// Reads a timeout, which is what `variable` is set to.
+///
+/// # Errors
+/// [`TimeoutError`] when it is something else than seconds above 0 and up to 86,400.
+pub fn parse_timeout(variable: &'static str, value: &str) -> Result<Duration, TimeoutError> {
     match value.trim().parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
         _ => Err(TimeoutError {

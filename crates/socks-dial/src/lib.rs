@@ -30,4 +30,4 @@ pub use failure::{Culprit, Failure};
 pub use handed_on::{HANDED_ON, HandedOn};
 pub use local::is_local_address;
 pub use report::{print_banner, report};
-pub use settings::{DEFAULT_ROUTES, DEFAULT_TIMEOUT, Settings, SettingsError};
+pub use settings::{DEFAULT_ROUTES, Settings, SettingsError};

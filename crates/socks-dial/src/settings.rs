@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pcp_env::{CONNECT_TIMEOUT, TimeoutError, parse_timeout};
 use socks_conf::Server;
 use socks_proto::Version;
 use zeroize::Zeroizing;
@@ -15,14 +16,8 @@ use crate::report::{look, report};
 /// Where the routes are, unless `PCP_SOCKS_CONF` names another file (pmsocks(1)).
 pub const DEFAULT_ROUTES: &str = "/etc/pcp_socks.conf";
 
-/// How long a connection may take in all, unless `PMCD_CONNECT_TIMEOUT` says otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The port of a SOCKS server, unless `SOCKS_PORT` or the server's own says otherwise (RFC 1928).
 const DEFAULT_PORT: u16 = 1080;
-
-/// The longest time that is taken for a connection, in seconds; more is a mistake.
-const LONGEST_TIMEOUT: f64 = 86_400.0;
 
 /// What a user of SOCKS servers has set.
 #[derive(Clone)]
@@ -77,6 +72,9 @@ pub enum SettingsError {
         /// What is wrong with it.
         why: String,
     },
+    /// `PMCD_CONNECT_TIMEOUT` is no time.
+    #[error(transparent)]
+    Timeout(#[from] TimeoutError),
     /// A password alone is of no use.
     #[error("SOCKS_PASSWORD is set and SOCKS_USER is not: set both, or neither")]
     PasswordAlone,
@@ -122,7 +120,10 @@ impl Settings {
             user: text("SOCKS_USER")?,
             password: text("SOCKS_PASSWORD")?.map(Zeroizing::new),
             timeout_is_set: timeout.is_some(),
-            timeout: timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| seconds(&value))?,
+            timeout: match timeout {
+                Some(value) => parse_timeout("PMCD_CONNECT_TIMEOUT", &value)?,
+                None => CONNECT_TIMEOUT,
+            },
             debug: get("SOCKS_DEBUG").is_some(),
             banner: get("SOCKS_BANNER").is_some(),
             routes_file: match get("PCP_SOCKS_CONF") {
@@ -167,18 +168,6 @@ fn port(value: &str) -> Result<u16, SettingsError> {
             value,
             "a port is a number from 1 to 65535",
         )),
-    }
-}
-
-fn seconds(value: &str) -> Result<Duration, SettingsError> {
-    match value.trim().parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST_TIMEOUT => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
-        _ => {
-            let why = "not a number of seconds above 0 and up to 86400";
-            Err(bad("PMCD_CONNECT_TIMEOUT", value, why))
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::{DEFAULT_ROUTES, DEFAULT_TIMEOUT, HandedOn, Settings, SettingsError};
+use crate::{DEFAULT_ROUTES, HandedOn, Settings, SettingsError};
 use rustix::io::Errno;
 use socks_proto::Version;
 
@@ -24,7 +24,7 @@ fn nothing_has_to_be_set() {
     let settings = read(&[]).unwrap();
     assert_eq!(settings.server, None);
     assert_eq!((settings.port, settings.version), (1080, None));
-    assert_eq!(settings.timeout, DEFAULT_TIMEOUT);
+    assert_eq!(settings.timeout, pcp_env::CONNECT_TIMEOUT);
     assert_eq!(settings.routes_file, Path::new(DEFAULT_ROUTES));
     assert!(!settings.debug && !settings.banner && !settings.timeout_is_set);
 }
