@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::{Culprit, Destination, Dial, Failure, Settings, Status, Surroundings};
+use crate::{Culprit, Destination, Dial, Failure, Route, Settings, Status, Surroundings};
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
@@ -107,6 +107,14 @@ fn dial(servers: &[Server]) -> Dial {
     Dial::new(socket, target(), servers, &patience, Instant::now())
 }
 
+/// Drives it until it is connected.
+fn connect_through(dial: &mut Dial, around: &Around) -> Route {
+    match finish(dial, around) {
+        Status::Connected(route) => route,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn failed(status: Status) -> Failure {
     match status {
         Status::Failed(failure) => failure,
@@ -181,9 +189,7 @@ fn what_follows_the_dialogue_is_left_to_the_program() {
     let server = scripted("127.0.0.1", &[grant_5]);
     let around = Around::default();
     let mut dial = dial(std::slice::from_ref(&server.server));
-    let Status::Connected(route) = finish(&mut dial, &around) else {
-        panic!("not connected");
-    };
+    let route = connect_through(&mut dial, &around);
     assert_eq!(route.version, Version::V5);
     assert!(!dial.is_replaced());
     let mut stream = TcpStream::from(dial.into_socket());
@@ -202,9 +208,7 @@ fn a_server_that_hangs_up_or_answers_in_version_4_is_asked_in_version_4() {
         let server = scripted("127.0.0.1", scripts);
         let around = Around::default();
         let mut dial = dial(std::slice::from_ref(&server.server));
-        let Status::Connected(route) = finish(&mut dial, &around) else {
-            panic!("not connected");
-        };
+        let route = connect_through(&mut dial, &around);
         assert_eq!(route.version, Version::V4);
         drop(dial);
         server.thread.join().unwrap();
@@ -216,8 +220,7 @@ fn a_server_of_version_4_is_not_asked_in_version_5_again() {
     let server = scripted("127.0.0.1", &[hang_up, grant_4, grant_4]);
     for _ in 0..2 {
         let mut dial = dial(std::slice::from_ref(&server.server));
-        let status = finish(&mut dial, &Around::default());
-        assert!(matches!(status, Status::Connected(_)), "{status:?}");
+        connect_through(&mut dial, &Around::default());
     }
     server.thread.join().unwrap();
 }
@@ -233,8 +236,7 @@ fn a_server_that_is_down_or_makes_no_sense_gives_way_to_the_next() {
         let mut first = broken.server.clone();
         first.version = Some(Version::V5);
         let mut dial = dial(&[nobody(), first, good.server.clone()]);
-        let status = finish(&mut dial, &Around::default());
-        assert!(matches!(status, Status::Connected(_)), "{status:?}");
+        connect_through(&mut dial, &Around::default());
         drop(dial);
         broken.thread.join().unwrap();
         good.thread.join().unwrap();
@@ -249,8 +251,7 @@ fn a_silent_server_has_only_its_share_of_the_time() {
     let patience = settings(Duration::from_millis(600));
     let socket = socket(AddressFamily::INET);
     let mut dial = Dial::new(socket, target(), &servers, &patience, Instant::now());
-    let status = finish(&mut dial, &Around::default());
-    assert!(matches!(status, Status::Connected(_)), "{status:?}");
+    connect_through(&mut dial, &Around::default());
     drop(dial);
     silent.thread.join().unwrap();
     good.thread.join().unwrap();
@@ -311,8 +312,7 @@ fn an_ipv4_socket_reaches_a_server_of_ipv6_only_as_a_new_one_with_its_options() 
     let patience = settings(Duration::from_secs(20));
     let servers = [server.server.clone()];
     let mut dial = Dial::new(program, target(), &servers, &patience, Instant::now());
-    let status = finish(&mut dial, &Around::default());
-    assert!(matches!(status, Status::Connected(_)), "{status:?}");
+    connect_through(&mut dial, &Around::default());
     assert!(dial.is_replaced());
     assert_eq!(sockopt::tcp_nodelay(dial.socket()), Ok(true));
     assert_eq!(sockopt::socket_keepalive(dial.socket()), Ok(true));
@@ -328,8 +328,7 @@ fn an_ipv6_socket_reaches_a_server_of_ipv4_as_it_is() {
     let patience = settings(Duration::from_secs(20));
     let servers = [server.server.clone()];
     let mut dial = Dial::new(program, target(), &servers, &patience, Instant::now());
-    let status = finish(&mut dial, &Around::default());
-    assert!(matches!(status, Status::Connected(_)), "{status:?}");
+    connect_through(&mut dial, &Around::default());
     assert!(!dial.is_replaced());
     drop(dial);
     server.thread.join().unwrap();
@@ -356,8 +355,7 @@ fn a_servers_name_is_looked_up_when_its_turn_has_come() {
     };
     let around = Around::default();
     let mut dial = dial(&[good.server.clone(), named.clone()]);
-    let status = finish(&mut dial, &around);
-    assert!(matches!(status, Status::Connected(_)), "{status:?}");
+    connect_through(&mut dial, &around);
     assert_eq!(around.looked_up.get(), 0);
     drop(dial);
     good.thread.join().unwrap();
@@ -387,8 +385,7 @@ fn what_the_launcher_handed_on_is_not_looked_up_again() {
     let around = Around::default();
     let socket = socket(AddressFamily::INET);
     let mut dial = Dial::new(socket, target(), &[named], &patience, Instant::now());
-    let status = finish(&mut dial, &around);
-    assert!(matches!(status, Status::Connected(_)), "{status:?}");
+    connect_through(&mut dial, &around);
     assert_eq!(around.looked_up.get(), 0);
     drop(dial);
     good.thread.join().unwrap();
