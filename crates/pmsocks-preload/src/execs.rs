@@ -189,7 +189,7 @@ fn needs_supervision(path: &CStr) -> bool {
             return false;
         };
         let Some(line) = start.strip_prefix(b"#!") else {
-            return is_static(start);
+            return is_static(start) && !is_launcher(path);
         };
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let mut words = line
@@ -203,6 +203,15 @@ fn needs_supervision(path: &CStr) -> bool {
         }
     }
     false
+}
+
+/// Whether it is pmsocks itself, which sees for itself to what it is to run.
+fn is_launcher(path: &CStr) -> bool {
+    let launcher = LAUNCHER.get().and_then(Option::as_ref);
+    let launcher = launcher.and_then(|launcher| stat(launcher.as_c_str()).ok());
+    launcher.zip(stat(path).ok()).is_some_and(|(ours, it)| {
+        (ours.st_dev, ours.st_ino) == (it.st_dev, it.st_ino)
+    })
 }
 
 fn read<'a>(path: &CStr, room: &'a mut [u8; START]) -> Result<&'a [u8], Errno> {

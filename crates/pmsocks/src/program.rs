@@ -1,29 +1,48 @@
-//! Finds the program as a shell does, and says why it can't be run as a shell does.
+//! A program that is about to be executed, and why it can't be, as a shell puts it.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
-/// Where programs are looked for when the environment has no PATH, as execvp(3) does.
-const USUAL_FOLDERS: &str = "/bin:/usr/bin";
+use crate::exec;
+
+/// Who runs a file that is neither a program nor begins with `#!`: a shell, as with execvp(3).
+pub const SHELL: &str = "/bin/sh";
+
+/// A program that is about to be executed.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// With its name in front, as the user wrote it.
+    pub arguments: Vec<OsString>,
+    /// Names and values.
+    pub environment: Vec<(OsString, OsString)>,
+}
 
 /// Why a program can't be run.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProgramError {
+pub enum ProgramError {
+    /// There is no such file.
     #[error("{}: not found", .0.display())]
     NotFound(OsString),
+    /// There is one, and the system does not execute it.
     #[error("{}: cannot execute: {error}", path.display())]
-    NotExecutable { path: PathBuf, error: io::Error },
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
 }
 
 impl ProgramError {
     /// What a shell's exit status would be.
-    pub(crate) fn exit_status(&self) -> u8 {
+    pub fn exit_status(&self) -> u8 {
         match self {
             ProgramError::NotFound(_) => 127,
             ProgramError::NotExecutable { .. } => 126,
@@ -31,7 +50,7 @@ impl ProgramError {
     }
 
     /// Puts what execve(2) answered the way a shell does.
-    pub(crate) fn from_exec(path: &Path, error: Errno) -> ProgramError {
+    pub fn from_exec(path: &Path, error: Errno) -> ProgramError {
         match error {
             // With the file there, it is the interpreter that is missing.
             Errno::NOENT | Errno::NOTDIR if !path.exists() => {
@@ -45,88 +64,54 @@ impl ProgramError {
     }
 }
 
-/// Finds the program: a name with a slash is its path, every other is looked for in PATH.
-pub(crate) fn find(name: &OsStr) -> Result<PathBuf, ProgramError> {
-    let folders = env::var_os("PATH").unwrap_or_else(|| USUAL_FOLDERS.into());
-    find_in(name, &folders)
-}
-
-fn find_in(name: &OsStr, folders: &OsStr) -> Result<PathBuf, ProgramError> {
-    if name.is_empty() {
-        return Err(ProgramError::NotFound(name.to_owned()));
-    }
-    if name.as_bytes().contains(&b'/') {
-        let path = PathBuf::from(name);
-        return executable(&path)
-            .map(|()| path.clone())
-            .map_err(|error| ProgramError::from_exec(&path, error));
-    }
-    let mut obstacle = None;
-    for folder in env::split_paths(folders) {
-        // An empty entry stands for the current folder.
-        let path = Path::new(".").join(folder).join(name);
-        // What is in a folder that is closed to the user is not there.
-        if rustix::fs::stat(&path).is_err() {
-            continue;
+impl Program {
+    /// Replaces this process with the program. It comes back only if it fails.
+    ///
+    /// # Errors
+    /// What execve(2) answered.
+    pub fn execute(&self) -> Result<Infallible, ProgramError> {
+        let environment: Vec<CString> = self
+            .environment
+            .iter()
+            .filter_map(|(name, value)| {
+                let mut entry = name.clone();
+                entry.push("=");
+                entry.push(value);
+                c_string(entry)
+            })
+            .collect();
+        let arguments: Vec<CString> = self
+            .arguments
+            .iter()
+            .cloned()
+            .filter_map(c_string)
+            .collect();
+        let failure = execute(&self.path, &arguments, &environment);
+        if failure != Errno::NOEXEC {
+            return Err(ProgramError::from_exec(&self.path, failure));
         }
-        match executable(&path) {
-            Ok(()) => return Ok(path),
-            Err(error) => obstacle = obstacle.or(Some((path, error))),
-        }
-    }
-    Err(match obstacle {
-        Some((path, error)) => ProgramError::from_exec(&path, error),
-        None => ProgramError::NotFound(name.to_owned()),
-    })
-}
-
-fn executable(path: &Path) -> Result<(), Errno> {
-    let facts = rustix::fs::stat(path)?;
-    match rustix::fs::FileType::from_raw_mode(facts.st_mode) {
-        rustix::fs::FileType::RegularFile => access(path, Access::EXEC_OK),
-        rustix::fs::FileType::Directory => Err(Errno::ISDIR),
-        _ => Err(Errno::ACCESS),
+        // A text without `#!` is a script of the shell's.
+        let shell = Path::new(SHELL);
+        let own = [SHELL.into(), self.path.clone().into_os_string()];
+        let arguments: Vec<CString> = own
+            .into_iter()
+            .filter_map(c_string)
+            .chain(arguments.into_iter().skip(1))
+            .collect();
+        let failure = execute(shell, &arguments, &environment);
+        Err(ProgramError::from_exec(shell, failure))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+fn execute(path: &Path, arguments: &[CString], environment: &[CString]) -> Errno {
+    let Some(path) = c_string(path.as_os_str().to_owned()) else {
+        return Errno::INVAL;
+    };
+    let Err(errno) = exec::execute(&path, arguments, environment);
+    errno
+}
 
-    use super::*;
-
-    fn folder_with(name: &str, mode: u32) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        fs::write(&path, "#!/bin/sh\n").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        folder
-    }
-
-    fn joined(folders: &[&Path]) -> OsString {
-        env::join_paths(folders).unwrap()
-    }
-
-    #[test]
-    fn the_first_executable_in_path_is_it() {
-        let text = folder_with("tool", 0o644);
-        let first = folder_with("tool", 0o755);
-        let second = folder_with("tool", 0o755);
-        let folders = joined(&[text.path(), first.path(), second.path()]);
-        let found = find_in(OsStr::new("tool"), &folders).unwrap();
-        assert_eq!(found, first.path().join("tool"));
-    }
-
-    #[test]
-    fn a_missing_program_is_127_and_one_that_cannot_run_126() {
-        let text = folder_with("tool", 0o644);
-        let folders = joined(&[text.path()]);
-        let status = |name: &OsStr| find_in(name, &folders).unwrap_err().exit_status();
-        assert_eq!(status(OsStr::new("nothing")), 127);
-        assert_eq!(status(OsStr::new("")), 127);
-        assert_eq!(status(text.path().join("nothing").as_os_str()), 127);
-        assert_eq!(status(OsStr::new("tool")), 126);
-        assert_eq!(status(text.path().as_os_str()), 126);
-    }
+/// What came from the system as an argument or a variable has no NUL in it.
+fn c_string(text: OsString) -> Option<CString> {
+    CString::new(text.into_vec()).ok()
 }

@@ -54,7 +54,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// A firewall without servers, and the program with its library where everybody may run it.
+    /// A firewall without servers, and the programs with their library where everybody may run them.
     pub(crate) fn new() -> Bed {
         let scratch = Scratch::new().unwrap();
         scratch.share().unwrap();
@@ -63,6 +63,7 @@ impl Bed {
             scratch,
         };
         bed.install(Path::new(env!("CARGO_BIN_EXE_pmsocks")));
+        bed.install(Path::new(env!("CARGO_BIN_EXE_pmsocks-connect")));
         bed.install(&library());
         bed.routes(EVERYWHERE);
         bed

@@ -1,59 +1,30 @@
-//! The library that is loaded into dynamically linked programs: where it is, and the environment that
-//! has the loader load it.
+//! The environment that has the loader load our library into dynamically linked programs.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::parts::{self, MissingPart};
+
 const LIBRARY: &str = "libpmsocks_preload.so";
 const VARIABLE: &str = "LD_PRELOAD";
-
-/// Where packages put it, relative to the folder of the executable, and absolutely.
-const BESIDE_BIN: &str = "../lib/gatehouse";
-const USUAL: &str = "/usr/lib/gatehouse";
 
 /// Why the library can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreloadError {
-    #[error("cannot find {LIBRARY}: it is in none of {} (is the package complete?)", list(.0))]
-    NotFound(Vec<PathBuf>),
+    #[error(transparent)]
+    Missing(#[from] MissingPart),
     #[error("the loader cannot load {}: a blank, ':' or '$' in a path means something else to it \
              (move it elsewhere)", .0.display())]
     OddPath(PathBuf),
 }
 
-fn list(folders: &[PathBuf]) -> String {
-    let shown: Vec<_> = folders
-        .iter()
-        .map(|folder| folder.display().to_string())
-        .collect();
-    shown.join(", ")
-}
-
-/// The path of the library.
+/// The path of the library, as the loader can take it.
 pub(crate) fn library() -> Result<PathBuf, PreloadError> {
-    let executable = env::current_exe().ok();
-    let own_folder = executable.as_deref().and_then(Path::parent);
-    library_for(own_folder)
+    loadable(parts::find(LIBRARY)?)
 }
 
-fn library_for(own_folder: Option<&Path>) -> Result<PathBuf, PreloadError> {
-    let relative = own_folder.map(|own| [own.to_owned(), own.join(BESIDE_BIN)]);
-    let folders: Vec<PathBuf> = relative
-        .into_iter()
-        .flatten()
-        .chain([PathBuf::from(USUAL)])
-        .collect();
-    let found = folders
-        .iter()
-        .map(|folder| folder.join(LIBRARY))
-        .find(|path| path.is_file());
-    let Some(path) = found else {
-        return Err(PreloadError::NotFound(folders));
-    };
-    // It must still be found when the program has changed its folder.
-    let path = path.canonicalize().unwrap_or(path);
+fn loadable(path: PathBuf) -> Result<PathBuf, PreloadError> {
     let odd = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b':' | b'$');
     if path.as_os_str().as_bytes().iter().any(odd) {
         return Err(PreloadError::OddPath(path));
@@ -117,8 +88,6 @@ fn without_ours(value: &OsStr) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn environment(value: &str) -> Vec<(OsString, OsString)> {
@@ -166,28 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn the_library_is_beside_the_executable_or_where_packages_put_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        let bin = root.join("bin");
-        let packaged = root.join("lib/gatehouse");
-        for folder in [&bin, &packaged] {
-            fs::create_dir_all(folder).unwrap();
-        }
-        fs::write(packaged.join(LIBRARY), "").unwrap();
-        assert_eq!(library_for(Some(&bin)).unwrap(), packaged.join(LIBRARY));
-        fs::write(bin.join(LIBRARY), "").unwrap();
-        assert_eq!(library_for(Some(&bin)).unwrap(), bin.join(LIBRARY));
-    }
-
-    #[test]
     fn a_path_that_the_loader_would_misread_is_refused() {
-        for name in ["a b", "a:b", "a$LIB"] {
-            let folder = tempfile::tempdir().unwrap();
-            let own = folder.path().join(name);
-            fs::create_dir(&own).unwrap();
-            fs::write(own.join(LIBRARY), "").unwrap();
-            let error = library_for(Some(&own)).unwrap_err();
+        for name in ["/a b/c", "/a:b/c", "/a$LIB/c"] {
+            let error = loadable(name.into()).unwrap_err();
             assert!(matches!(error, PreloadError::OddPath(_)), "{error}");
         }
     }

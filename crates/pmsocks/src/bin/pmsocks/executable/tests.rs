@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::*;
-use crate::program;
+use crate::find;
 
 fn kind(path: &Path) -> Kind {
     Executable::look_at(path).unwrap().kind
@@ -49,7 +49,7 @@ int main(void) {
 #[test]
 fn a_program_of_the_system_is_dynamic() {
     for name in ["cat", "pminfo"] {
-        let path = program::find(name.as_ref()).unwrap();
+        let path = find::program(name.as_ref()).unwrap();
         assert_eq!(kind(&path), Kind::Dynamic, "{name}");
     }
 }

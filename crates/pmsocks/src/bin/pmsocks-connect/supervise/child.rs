@@ -7,8 +7,7 @@ use rustix::thread::set_no_new_privs;
 
 use super::link::Link;
 use super::{ffi, filter};
-use crate::launch::Program;
-use crate::program::ProgramError;
+use pmsocks_common::{Program, ProgramError};
 
 /// Why it was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +28,10 @@ enum ChildError {
 /// Executes the program, supervised. It comes back, with an exit status, only if that fails.
 pub(super) fn become_program(supervisor: &Link, pid: Pid, program: &Program) -> u8 {
     let Err(error) = execute(supervisor, pid, program);
-    crate::complain(&format!("{error}\n"));
+    pmsocks_common::complain(&format!("{error}\n"));
     match error {
         ChildError::Program(error) => error.exit_status(),
-        _ => crate::FAILURE,
+        _ => pmsocks_common::FAILURE,
     }
 }
 

@@ -22,8 +22,8 @@ use super::memory::Memory;
 use super::stand_in;
 use super::tracee::Caller;
 use crate::around::Around;
-use crate::routes::Configuration;
 use job::{Finished, Job, Outcome};
+use pmsocks_common::Configuration;
 use settled::Settled;
 use socket::{Socket, set_flags};
 

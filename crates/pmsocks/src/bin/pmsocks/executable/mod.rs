@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub(crate) use script::SHELL;
+use pmsocks_common::SHELL;
 
 /// How many interpreters of interpreters are looked at; the kernel has a limit of this size too.
 const MAX_SCRIPTS: usize = 4;

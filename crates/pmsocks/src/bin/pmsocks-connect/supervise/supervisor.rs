@@ -17,8 +17,7 @@ use rustix::process::{
 use super::connections::Connections;
 use super::link::{self, End, Link, Report};
 use super::{child, ffi, front};
-use crate::launch::Program;
-use crate::routes::Configuration;
+use pmsocks_common::{Configuration, Program};
 
 /// Starts the program's process and supervises it, and its children, until the last has ended. The exit
 /// status is that of this process, in which nobody is interested.
@@ -26,7 +25,7 @@ pub(super) fn run(front: Link, program: &Program, configuration: Configuration) 
     match Supervisor::start(front, program, configuration) {
         Ok(Start::Supervisor(supervisor)) => supervisor.supervise(),
         Ok(Start::Child(status)) => return status,
-        Err(error) => crate::complain(&format!("cannot supervise the program: {error}\n")),
+        Err(error) => pmsocks_common::complain(&format!("cannot supervise the program: {error}\n")),
     }
     0
 }
@@ -112,7 +111,9 @@ impl Supervisor {
         while self.wait_for_children() {
             if let Err(errno) = self.go_on(None) {
                 // The program ends with this process, rather than wait for answers for ever.
-                return crate::complain(&format!("the supervisor cannot go on: {errno}\n"));
+                return pmsocks_common::complain(&format!(
+                    "the supervisor cannot go on: {errno}\n"
+                ));
             }
         }
         // What programs have written that have ended: they could not have waited for it.

@@ -4,13 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::program;
+use crate::find;
 
 /// How much of a file the kernel looks at.
 pub(crate) const HEAD: usize = 256;
-
-/// Who runs a file that is neither a program nor begins with `#!`: a shell, as with execvp(3).
-pub(crate) const SHELL: &str = "/bin/sh";
 
 /// The interpreter that the first line names, or `None` if it is not that of a script. `env` stands for
 /// the program that it would find.
@@ -37,7 +34,7 @@ fn found_by_env(arguments: &[u8]) -> Option<PathBuf> {
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());
     let name = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='))?;
-    program::find(&OsString::from(OsStr::from_bytes(name))).ok()
+    find::program(&OsString::from(OsStr::from_bytes(name))).ok()
 }
 
 #[cfg(test)]
@@ -57,7 +54,7 @@ mod tests {
 
     #[test]
     fn env_is_seen_through() {
-        let shell = program::find(OsStr::new("sh")).unwrap();
+        let shell = find::program(OsStr::new("sh")).unwrap();
         for head in [
             &b"#!/usr/bin/env sh\n"[..],
             b"#!/usr/bin/env -S A=1 sh -e\n",

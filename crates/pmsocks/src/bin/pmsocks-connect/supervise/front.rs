@@ -62,7 +62,7 @@ pub(super) fn stand_for_program(
         if reported {
             match supervisor.next_report() {
                 Some(Report::Connecting) if shows_banner => {
-                    crate::print(concat!(
+                    pmsocks_common::print(concat!(
                         "pmsocks (gatehouse) ",
                         env!("CARGO_PKG_VERSION"),
                         "\n"

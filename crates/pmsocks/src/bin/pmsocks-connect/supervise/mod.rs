@@ -26,8 +26,7 @@ mod tracee;
 
 use std::io;
 
-use crate::launch::Program;
-use crate::routes::Configuration;
+use pmsocks_common::{Configuration, Program};
 
 /// Why a program can't be supervised.
 #[derive(Debug, thiserror::Error)]

@@ -6,18 +6,18 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use pmsocks_common::{Configuration, FAILURE};
 use socks_conf::{Action, Asked, Decision, Server};
 use socks_dial::{Destination, Settings, is_local_address};
 
 use crate::around::Around;
-use crate::options::Goal;
-use crate::routes::{Configuration, ConfigurationError};
+use crate::order::Goal;
 use attempt::Way;
 
 /// Says what it finds out on standard output. The exit status: 0 if a connection could be made.
-pub(crate) fn run(goal: &Goal) -> Result<u8, ConfigurationError> {
+pub(crate) fn run(goal: &Goal, configuration: Configuration) -> u8 {
     let check = Check {
-        configuration: Configuration::load()?,
+        configuration,
         around: Around::new(),
     };
     if let Some(untrusted) = check.configuration.routes.commands_off() {
@@ -32,10 +32,10 @@ pub(crate) fn run(goal: &Goal) -> Result<u8, ConfigurationError> {
     }
     for destination in destinations {
         if check.attempt(goal, &destination) {
-            return Ok(0);
+            return 0;
         }
     }
-    Ok(crate::FAILURE)
+    FAILURE
 }
 
 struct Check {

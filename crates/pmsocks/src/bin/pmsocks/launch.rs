@@ -1,26 +1,29 @@
 //! Executes the program: finds it, decides how its connections are taken over, and sets that up.
 
-use std::convert::Infallible;
 use std::env;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use pmsocks_common::{Configuration, Program, ProgramError};
 use socks_dial::{HANDED_ON, HandedOn, Settings, report};
 
-use crate::exec;
-use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls, SHELL};
-use crate::options::{Call, Mode};
+use crate::configuration::{self, ConfigurationError};
+use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls};
+use crate::find;
+use crate::options::{Call, Goal, Mode};
+use crate::parts::{self, MissingPart};
 use crate::preload::{self, PreloadError};
-use crate::program::{self, ProgramError};
 use crate::rights;
-use crate::routes::{Configuration, ConfigurationError};
-use crate::supervise::{self, SuperviseError};
 
 /// The variable that says where the configuration is.
 const ROUTES: &str = "PCP_SOCKS_CONF";
+
+/// The part that makes connections itself, and how it is told what to do.
+const CONNECT: &str = "pmsocks-connect";
+const SUPERVISE: &str = "--supervise";
+const CHECK: &str = "--check";
 
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,8 @@ pub(crate) enum LaunchError {
     #[error(transparent)]
     Executable(#[from] ExecutableError),
     #[error(transparent)]
+    Part(#[from] MissingPart),
+    #[error(transparent)]
     Preload(#[from] PreloadError),
     #[error("cannot find out what rights {} gives: {error}", path.display())]
     Rights { path: PathBuf, error: io::Error },
@@ -41,8 +46,6 @@ pub(crate) enum LaunchError {
         path.display()
     )]
     Privileged { path: PathBuf, how: &'static str },
-    #[error(transparent)]
-    Supervise(#[from] SuperviseError),
     #[error("--mode preload: {} {why}, so that no library can be loaded into it (leave --mode away)",
         path.display())]
     NoLibrary { path: PathBuf, why: NoLibrary },
@@ -53,7 +56,7 @@ impl LaunchError {
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             LaunchError::Program(error) => error.exit_status(),
-            _ => crate::FAILURE,
+            _ => pmsocks_common::FAILURE,
         }
     }
 }
@@ -65,18 +68,18 @@ enum Way {
     Supervise,
 }
 
-/// A program that is about to be executed.
-pub(crate) struct Program {
-    path: PathBuf,
-    /// With its name in front, as the user wrote it.
-    arguments: Vec<OsString>,
-    environment: Vec<(OsString, OsString)>,
+/// Executes the program, or what supervises it. It comes back only if that fails.
+pub(crate) fn run(call: Call) -> LaunchError {
+    match prepare(call) {
+        Ok(program) => program.execute().unwrap_err().into(),
+        Err(error) => error,
+    }
 }
 
-/// Executes the program. It comes back with the exit status of a supervised one, or if it fails.
-pub(crate) fn run(call: Call) -> Result<u8, LaunchError> {
-    let configuration = Configuration::load()?;
-    let path = program::find(&call.program)?;
+/// What is to be executed, and with what.
+fn prepare(call: Call) -> Result<Program, LaunchError> {
+    let configuration = configuration::load()?;
+    let path = find::program(&call.program)?;
     let executable = look_at(call.mode, &path)?;
     let privilege = gained_by(&executable.path)?;
     let environment: Vec<_> = env::vars_os().collect();
@@ -91,26 +94,65 @@ pub(crate) fn run(call: Call) -> Result<u8, LaunchError> {
     if let Some(how) = privilege {
         if is_started_by_a_program {
             // It goes without, as every program with rights of its own that a program executes.
-            return Err(program.execute().unwrap_err().into());
+            return Ok(program);
         }
         let path = executable.path;
         return Err(LaunchError::Privileged { path, how });
     }
     let way = choose(call.mode, &executable)?;
-    if configuration.settings.debug {
+    let Configuration { settings, routes } = &configuration;
+    if settings.debug {
+        if let Some(untrusted) = routes.commands_off() {
+            let file = settings.routes_file.display();
+            report(&format_args!(
+                "{file}: shell commands are not run: {untrusted}"
+            ));
+        }
         tell(&way, &executable);
     }
     match way {
         Way::Preload => {
-            hand_on(&mut program.environment, &configuration.settings);
+            hand_on_servers(&mut program.environment, settings);
+            hand_on_routes(&mut program.environment, settings);
             preload::add(&mut program.environment, &preload::library()?);
-            Err(program.execute().unwrap_err().into())
+            Ok(program)
         }
         Way::Supervise => {
-            preload::remove(&mut program.environment);
-            Ok(supervise::run(&program, configuration)?)
+            let arguments = [SUPERVISE.into(), program.path.into()];
+            let arguments = arguments.into_iter().chain(program.arguments);
+            connect(arguments, program.environment, settings)
         }
     }
+}
+
+/// Has a connection tried, and says which line decides on it. It comes back only if it fails.
+pub(crate) fn check(goal: Goal) -> LaunchError {
+    let prepare = || {
+        let configuration = configuration::load()?;
+        let arguments = [CHECK.into(), goal.host.into(), goal.port.to_string().into()];
+        let environment = env::vars_os().collect();
+        connect(arguments, environment, &configuration.settings)
+    };
+    match prepare() {
+        Ok(program) => program.execute().unwrap_err().into(),
+        Err(error) => error,
+    }
+}
+
+/// The program that makes connections itself.
+fn connect(
+    arguments: impl IntoIterator<Item = OsString>,
+    mut environment: Vec<(OsString, OsString)>,
+    settings: &Settings,
+) -> Result<Program, LaunchError> {
+    hand_on_servers(&mut environment, settings);
+    preload::remove(&mut environment);
+    let path = parts::find(CONNECT)?;
+    Ok(Program {
+        arguments: [CONNECT.into()].into_iter().chain(arguments).collect(),
+        path,
+        environment,
+    })
 }
 
 fn tell(way: &Way, executable: &Executable) {
@@ -153,6 +195,8 @@ fn gained_by(path: &Path) -> Result<Option<&'static str>, LaunchError> {
 
 fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     match (mode, &executable.kind) {
+        // It sees for itself to what it is to run.
+        (_, Kind::NoLibrary(_)) if is_this_program(&executable.path) => Ok(Way::Preload),
         (Mode::Preload, Kind::NoLibrary(why)) => Err(LaunchError::NoLibrary {
             path: executable.path.clone(),
             why: why.clone(),
@@ -162,12 +206,26 @@ fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     }
 }
 
-/// Tells the program what the name server of `SOCKS_NS` said, and where the configuration is: a path
-/// from this folder leads elsewhere for what the program executes in another one.
-fn hand_on(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
+fn is_this_program(path: &Path) -> bool {
+    let identity = |facts: std::fs::Metadata| (facts.dev(), facts.ino());
+    let own = std::fs::metadata("/proc/self/exe").map(identity);
+    own.is_ok_and(|own| {
+        std::fs::metadata(path)
+            .map(identity)
+            .is_ok_and(|it| it == own)
+    })
+}
+
+/// Tells what the name server of `SOCKS_NS` said.
+fn hand_on_servers(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
     if settings.handed_on != HandedOn::default() {
         set(environment, HANDED_ON, settings.handed_on.to_string());
     }
+}
+
+/// Tells where the configuration is: a path from this folder leads elsewhere for what the program
+/// executes in another one.
+fn hand_on_routes(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
     let file = &settings.routes_file;
     if let Some(file) = std::path::absolute(file)
         .ok()
@@ -180,53 +238,4 @@ fn hand_on(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
 fn set(environment: &mut Vec<(OsString, OsString)>, variable: &str, value: impl Into<OsString>) {
     environment.retain(|(name, _)| name != variable);
     environment.push((variable.into(), value.into()));
-}
-
-impl Program {
-    /// Replaces this process with the program. It comes back only if it fails.
-    pub(crate) fn execute(&self) -> Result<Infallible, ProgramError> {
-        let environment: Vec<CString> = self
-            .environment
-            .iter()
-            .filter_map(|(name, value)| {
-                let mut entry = name.clone();
-                entry.push("=");
-                entry.push(value);
-                c_string(entry)
-            })
-            .collect();
-        let arguments: Vec<CString> = self
-            .arguments
-            .iter()
-            .cloned()
-            .filter_map(c_string)
-            .collect();
-        let failure = execute(&self.path, &arguments, &environment);
-        if failure != Errno::NOEXEC {
-            return Err(ProgramError::from_exec(&self.path, failure));
-        }
-        // A text without `#!` is a script of the shell's.
-        let shell = Path::new(SHELL);
-        let own = [SHELL.into(), self.path.clone().into_os_string()];
-        let arguments: Vec<CString> = own
-            .into_iter()
-            .filter_map(c_string)
-            .chain(arguments.into_iter().skip(1))
-            .collect();
-        let failure = execute(shell, &arguments, &environment);
-        Err(ProgramError::from_exec(shell, failure))
-    }
-}
-
-fn execute(path: &Path, arguments: &[CString], environment: &[CString]) -> Errno {
-    let Some(path) = c_string(path.as_os_str().to_owned()) else {
-        return Errno::INVAL;
-    };
-    let Err(errno) = exec::execute(&path, arguments, environment);
-    errno
-}
-
-/// What came from the system as an argument or a variable has no NUL in it.
-fn c_string(text: OsString) -> Option<CString> {
-    CString::new(text.into_vec()).ok()
 }

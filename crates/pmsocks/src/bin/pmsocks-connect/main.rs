@@ -1,0 +1,56 @@
+//! `pmsocks-connect`: the part of `pmsocks(1)` that makes connections itself: those of a program that it
+//! supervises, or one to try. `pmsocks` executes it.
+
+#![cfg_attr(not(test), no_main)]
+#![deny(unsafe_code)]
+
+mod around;
+mod check;
+mod order;
+mod supervise;
+
+use std::env;
+use std::ffi::OsString;
+
+use order::Order;
+use pmsocks_common::{Configuration, ConfigurationError, FAILURE, complain};
+use supervise::SuperviseError;
+
+pmsocks_common::main!(run);
+
+/// Why it did not do what it was told to.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error(
+        "pmsocks-connect is a part of pmsocks, which executes it: see pmsocks(1) for what to run"
+    )]
+    NoOrder,
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
+}
+
+/// Does what pmsocks says. The exit status.
+#[cfg_attr(
+    test,
+    expect(
+        dead_code,
+        reason = "the beginning that calls it is not there in tests"
+    )
+)]
+fn run(arguments: Vec<OsString>) -> u8 {
+    obey(arguments).unwrap_or_else(|error| {
+        complain(&format!("{error}\n"));
+        FAILURE
+    })
+}
+
+fn obey(arguments: Vec<OsString>) -> Result<u8, ConnectError> {
+    let order = Order::parse(arguments, env::vars_os()).ok_or(ConnectError::NoOrder)?;
+    let configuration = Configuration::load()?;
+    match order {
+        Order::Check(goal) => Ok(check::run(&goal, configuration)),
+        Order::Supervise(program) => Ok(supervise::run(&program, configuration)?),
+    }
+}

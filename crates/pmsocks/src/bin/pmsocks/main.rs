@@ -1,0 +1,49 @@
+//! `pmsocks`: runs any PCP client through a SOCKS server. A drop-in for `pmsocks(1)`. It only finds out
+//! how, and executes the program or what supervises it.
+
+#![cfg_attr(not(test), no_main)]
+#![deny(unsafe_code)]
+
+mod configuration;
+mod executable;
+mod find;
+mod launch;
+mod name_server;
+mod options;
+mod parts;
+mod preload;
+mod rights;
+
+use std::ffi::OsString;
+
+use launch::LaunchError;
+use options::{Order, USAGE};
+use pmsocks_common::{FAILURE, complain, print};
+
+pmsocks_common::main!(run);
+
+/// Does what the command line says. The exit status, if it comes back at all.
+#[cfg_attr(
+    test,
+    expect(
+        dead_code,
+        reason = "the beginning that calls it is not there in tests"
+    )
+)]
+fn run(arguments: Vec<OsString>) -> u8 {
+    match Order::parse(arguments) {
+        Err(error) => {
+            complain(&format!("{error}\n\n{USAGE}"));
+            FAILURE
+        }
+        Ok(Order::Help) => print(USAGE),
+        Ok(Order::Version) => print(concat!("pmsocks ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Order::Check(goal)) => fail(&launch::check(goal)),
+        Ok(Order::Run(call)) => fail(&launch::run(call)),
+    }
+}
+
+fn fail(error: &LaunchError) -> u8 {
+    complain(&format!("{error}\n"));
+    error.exit_status()
+}

@@ -1,0 +1,75 @@
+//! The other parts of the package: where they are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Where packages put them, relative to the folder of the executable, and absolutely.
+const BESIDE_BIN: &str = "../lib/gatehouse";
+const USUAL: &str = "/usr/lib/gatehouse";
+
+/// A part is nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find {name}: it is in none of {} (is the package complete?)", list(.folders))]
+pub(crate) struct MissingPart {
+    name: &'static str,
+    folders: Vec<PathBuf>,
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    let shown: Vec<_> = folders
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    shown.join(", ")
+}
+
+/// The path of a part.
+pub(crate) fn find(name: &'static str) -> Result<PathBuf, MissingPart> {
+    let executable = env::current_exe().ok();
+    let own_folder = executable.as_deref().and_then(Path::parent);
+    find_for(own_folder, name)
+}
+
+fn find_for(own_folder: Option<&Path>, name: &'static str) -> Result<PathBuf, MissingPart> {
+    let relative = own_folder.map(|own| [own.to_owned(), own.join(BESIDE_BIN)]);
+    let folders: Vec<PathBuf> = relative
+        .into_iter()
+        .flatten()
+        .chain([PathBuf::from(USUAL)])
+        .collect();
+    let found = folders
+        .iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    match found {
+        // It must still be found when the program has changed its folder.
+        Some(path) => Ok(path.canonicalize().unwrap_or(path)),
+        None => Err(MissingPart { name, folders }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const NAME: &str = "part";
+
+    #[test]
+    fn a_part_is_beside_the_executable_or_where_packages_put_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let bin = root.join("bin");
+        let packaged = root.join("lib/gatehouse");
+        for folder in [&bin, &packaged] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let error = find_for(Some(&bin), NAME).unwrap_err().to_string();
+        assert!(error.starts_with("cannot find part: "), "{error}");
+        fs::write(packaged.join(NAME), "").unwrap();
+        assert_eq!(find_for(Some(&bin), NAME).unwrap(), packaged.join(NAME));
+        fs::write(bin.join(NAME), "").unwrap();
+        assert_eq!(find_for(Some(&bin), NAME).unwrap(), bin.join(NAME));
+    }
+}

@@ -1,0 +1,25 @@
+//! What the two programs of `pmsocks(1)` do alike: begin, read the configuration, say what is wrong,
+//! and become the program that the user wants.
+//!
+//! - `pmsocks`, the launcher, finds out how the program's connections can be taken over. It never
+//!   connects and never looks up a user, so that it can be linked statically: its start is part of
+//!   each program's.
+//! - `pmsocks-connect` makes connections: those of a program that it supervises, or one to try.
+
+#![deny(unsafe_code)]
+
+#[expect(unsafe_code, reason = "C's start-up hands over the arguments")]
+mod begin;
+mod configuration;
+mod exec;
+mod program;
+mod say;
+mod streams;
+
+pub use begin::begin;
+pub use configuration::{Configuration, ConfigurationError};
+pub use program::{Program, ProgramError, SHELL};
+pub use say::{complain, print};
+
+/// The exit status that says that something is wrong with the call or the settings.
+pub const FAILURE: u8 = 1;
