@@ -209,9 +209,9 @@ fn needs_supervision(path: &CStr) -> bool {
 fn is_launcher(path: &CStr) -> bool {
     let launcher = LAUNCHER.get().and_then(Option::as_ref);
     let launcher = launcher.and_then(|launcher| stat(launcher.as_c_str()).ok());
-    launcher.zip(stat(path).ok()).is_some_and(|(ours, it)| {
-        (ours.st_dev, ours.st_ino) == (it.st_dev, it.st_ino)
-    })
+    launcher
+        .zip(stat(path).ok())
+        .is_some_and(|(ours, it)| (ours.st_dev, ours.st_ino) == (it.st_dev, it.st_ino))
 }
 
 fn read<'a>(path: &CStr, room: &'a mut [u8; START]) -> Result<&'a [u8], Errno> {

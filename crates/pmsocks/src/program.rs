@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::exec;
+use crate::exec::{self, Strings};
 
 /// Who runs a file that is neither a program nor begins with `#!`: a shell, as with execvp(3).
 pub const SHELL: &str = "/bin/sh";
@@ -70,21 +70,15 @@ impl Program {
     /// # Errors
     /// What execve(2) answered.
     pub fn execute(&self) -> Result<Infallible, ProgramError> {
-        let environment: Vec<CString> = self
+        let environment: Strings = self
             .environment
             .iter()
-            .filter_map(|(name, value)| {
-                let mut entry = name.clone();
-                entry.push("=");
-                entry.push(value);
-                c_string(entry)
-            })
+            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()])
             .collect();
-        let arguments: Vec<CString> = self
+        let arguments: Strings = self
             .arguments
             .iter()
-            .cloned()
-            .filter_map(c_string)
+            .map(|argument| [argument.as_bytes()])
             .collect();
         let failure = execute(&self.path, &arguments, &environment);
         if failure != Errno::NOEXEC {
@@ -92,26 +86,22 @@ impl Program {
         }
         // A text without `#!` is a script of the shell's.
         let shell = Path::new(SHELL);
-        let own = [SHELL.into(), self.path.clone().into_os_string()];
-        let arguments: Vec<CString> = own
+        let own = [shell.as_os_str(), self.path.as_os_str()];
+        let rest = self.arguments.iter().skip(1).map(OsString::as_os_str);
+        let arguments: Strings = own
             .into_iter()
-            .filter_map(c_string)
-            .chain(arguments.into_iter().skip(1))
+            .chain(rest)
+            .map(|argument| [argument.as_bytes()])
             .collect();
         let failure = execute(shell, &arguments, &environment);
         Err(ProgramError::from_exec(shell, failure))
     }
 }
 
-fn execute(path: &Path, arguments: &[CString], environment: &[CString]) -> Errno {
-    let Some(path) = c_string(path.as_os_str().to_owned()) else {
+fn execute(path: &Path, arguments: &Strings, environment: &Strings) -> Errno {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
         return Errno::INVAL;
     };
     let Err(errno) = exec::execute(&path, arguments, environment);
     errno
-}
-
-/// What came from the system as an argument or a variable has no NUL in it.
-fn c_string(text: OsString) -> Option<CString> {
-    CString::new(text.into_vec()).ok()
 }

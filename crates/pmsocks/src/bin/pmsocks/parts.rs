@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Where packages put them, relative to the folder of the executable, and absolutely.
-const BESIDE_BIN: &str = "../lib/gatehouse";
+/// Where packages put them, relative to the folder above that of the executable, and absolutely.
+const BESIDE_BIN: &str = "lib/gatehouse";
 const USUAL: &str = "/usr/lib/gatehouse";
 
 /// A part is nowhere.
@@ -23,7 +23,7 @@ fn list(folders: &[PathBuf]) -> String {
     shown.join(", ")
 }
 
-/// The path of a part.
+/// The path of a part, from the root on: it must still be found when the program has changed its folder.
 pub(crate) fn find(name: &'static str) -> Result<PathBuf, MissingPart> {
     let executable = env::current_exe().ok();
     let own_folder = executable.as_deref().and_then(Path::parent);
@@ -31,19 +31,18 @@ pub(crate) fn find(name: &'static str) -> Result<PathBuf, MissingPart> {
 }
 
 fn find_for(own_folder: Option<&Path>, name: &'static str) -> Result<PathBuf, MissingPart> {
-    let relative = own_folder.map(|own| [own.to_owned(), own.join(BESIDE_BIN)]);
-    let folders: Vec<PathBuf> = relative
+    let packaged = own_folder
+        .and_then(Path::parent)
+        .map(|above| above.join(BESIDE_BIN));
+    let own = own_folder.map(Path::to_owned);
+    let folders: Vec<_> = own
         .into_iter()
-        .flatten()
-        .chain([PathBuf::from(USUAL)])
+        .chain(packaged)
+        .chain([USUAL.into()])
         .collect();
-    let found = folders
-        .iter()
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    match found {
-        // It must still be found when the program has changed its folder.
-        Some(path) => Ok(path.canonicalize().unwrap_or(path)),
+    let mut places = folders.iter().map(|folder| folder.join(name));
+    match places.find(|path| path.is_file()) {
+        Some(path) => Ok(path),
         None => Err(MissingPart { name, folders }),
     }
 }

@@ -1,13 +1,18 @@
 //! What the headers of an ELF file tell: machine, loader, and where the machine code is.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 
-use elf::ElfStream;
 use elf::abi;
 use elf::endian::AnyEndian;
+use elf::file::{Class, ELF64_EHDR_TAILSIZE, FileHeader, parse_ident};
 use elf::parse::ParseError;
-use elf::segment::ProgramHeader;
+use elf::section::{SectionHeader, SectionHeaderTable};
+use elf::segment::{ProgramHeader, SegmentTable};
+use elf::string_table::StringTable;
+use rustix::buffer::spare_capacity;
+use rustix::io::{pread, retry_on_intr};
 
 use super::machine_code::{self, Code};
 use super::{Kind, NoLibrary, RawCalls};
@@ -18,118 +23,174 @@ const OURS: (u16, &str) = (abi::EM_X86_64, "ld-linux-x86-64.so.2");
 #[cfg(target_arch = "aarch64")]
 const OURS: (u16, &str) = (abi::EM_AARCH64, "ld-linux-aarch64.so.1");
 
-/// Where an ELF file says which machine it is for, after its identification.
-const MACHINE: usize = abi::EI_NIDENT + 2;
-
 /// Sections that only Go's linker makes.
-const GO_SECTIONS: [&str; 2] = [".note.go.buildid", ".go.buildinfo"];
+const GO_SECTIONS: [&[u8]; 2] = [b".note.go.buildid", b".go.buildinfo"];
 
 /// Most bytes of machine code that are looked through; the largest browsers have half of it.
 const MAX_CODE: u64 = 512 << 20;
 
-/// Judges an ELF file by its first bytes, and then by the rest. What can't be made sense of is left to
-/// the supervisor, who needs no file.
-pub(super) fn kind(head: &[u8], file: File) -> Kind {
-    let field = |at: usize| head.get(at).copied().unwrap_or_default();
-    if field(abi::EI_CLASS) == abi::ELFCLASS32 {
-        return Kind::NoLibrary(NoLibrary::Narrow);
-    }
-    let machine = [field(MACHINE), field(MACHINE + 1)];
-    let machine = match field(abi::EI_DATA) {
-        abi::ELFDATA2MSB => u16::from_be_bytes(machine),
-        _ => u16::from_le_bytes(machine),
-    };
-    if machine != OURS.0 {
-        return Kind::NoLibrary(NoLibrary::Machine);
-    }
-    let judged = file
-        .try_clone()
-        .map_err(ParseError::from)
-        .and_then(|reader| judge(file, reader));
-    judged.unwrap_or(Kind::RawCalls(RawCalls::Unknown))
+/// An ELF file of 64 bits.
+pub(super) struct ElfFile<'a> {
+    /// Its first bytes, which most often have all that is about segments.
+    pub(super) head: &'a [u8],
+    pub(super) file: &'a File,
 }
 
-fn judge(file: File, mut reader: File) -> Result<Kind, ParseError> {
-    let mut elf = ElfStream::<AnyEndian, _>::open_stream(file)?;
-    let segments = elf.segments().clone();
-    let Some(interpreter) = find(&segments, abi::PT_INTERP) else {
-        return Ok(Kind::NoLibrary(NoLibrary::Static));
-    };
-    let named = text(&read_at(
-        &mut reader,
-        interpreter.p_offset,
-        interpreter.p_filesz,
-    )?);
-    if named.rsplit('/').next() != Some(OURS.1) {
-        return Ok(Kind::NoLibrary(NoLibrary::Loader(named)));
+/// Where in the file there is machine code, and at which address it will be.
+#[derive(Clone, Copy)]
+struct Part {
+    offset: u64,
+    address: u64,
+    length: u64,
+}
+
+impl ElfFile<'_> {
+    /// Judges it. What can't be made sense of is left to the supervisor, who needs no file.
+    pub(super) fn kind(&self) -> Kind {
+        let unknown = Kind::RawCalls(RawCalls::Unknown);
+        let Ok(ident) = parse_ident::<AnyEndian>(self.head) else {
+            return unknown;
+        };
+        if ident.1 == Class::ELF32 {
+            return Kind::NoLibrary(NoLibrary::Narrow);
+        }
+        let tail = abi::EI_NIDENT..abi::EI_NIDENT + ELF64_EHDR_TAILSIZE;
+        let header = self
+            .head
+            .get(tail)
+            .map(|tail| FileHeader::parse_tail(ident, tail));
+        let Some(Ok(header)) = header else {
+            return unknown;
+        };
+        if header.e_machine != OURS.0 {
+            return Kind::NoLibrary(NoLibrary::Machine);
+        }
+        self.judge(&header).unwrap_or(unknown)
     }
-    for section in GO_SECTIONS {
-        if elf.section_header_by_name(section)?.is_some() {
+
+    fn judge(&self, header: &FileHeader<AnyEndian>) -> Result<Kind, ParseError> {
+        let table = self.table(header.e_phoff, header.e_phnum, header.e_phentsize)?;
+        let segments = SegmentTable::new(header.endianness, header.class, &table);
+        let Some(interpreter) = find(&segments, abi::PT_INTERP) else {
+            return Ok(Kind::NoLibrary(NoLibrary::Static));
+        };
+        let named = text(&self.read(interpreter.p_offset, interpreter.p_filesz)?);
+        if named.rsplit('/').next() != Some(OURS.1) {
+            return Ok(Kind::NoLibrary(NoLibrary::Loader(named)));
+        }
+        let table = self.table(header.e_shoff, header.e_shnum, header.e_shentsize)?;
+        let sections = SectionHeaderTable::new(header.endianness, header.class, &table);
+        if self.is_go(&sections, header.e_shstrndx.into())? {
             return Ok(Kind::RawCalls(RawCalls::Go));
         }
-    }
-    let starts = match find(&segments, abi::PT_GNU_EH_FRAME) {
-        Some(index) => {
-            let bytes = read_at(&mut reader, index.p_offset, index.p_filesz)?;
-            machine_code::function_starts(&bytes, index.p_vaddr)
+        let starts = || self.function_starts(&segments).unwrap_or_default();
+        for part in executable_parts(&sections, &segments) {
+            let code = Code {
+                bytes: &self.read(part.offset, part.length)?,
+                address: part.address,
+            };
+            if code.makes_system_calls(starts) {
+                return Ok(Kind::RawCalls(RawCalls::Instructions));
+            }
         }
-        None => Vec::new(),
-    };
-    for (offset, address, length) in executable_parts(&mut elf)? {
-        let bytes = read_at(&mut reader, offset, length)?;
-        let code = Code {
-            bytes: &bytes,
-            address,
-            starts: &starts,
+        Ok(Kind::Dynamic)
+    }
+
+    fn table(&self, offset: u64, entries: u16, size: u16) -> io::Result<Cow<'_, [u8]>> {
+        self.read(offset, u64::from(entries) * u64::from(size))
+    }
+
+    fn is_go(
+        &self,
+        sections: &SectionHeaderTable<'_, AnyEndian>,
+        names: usize,
+    ) -> Result<bool, ParseError> {
+        // The index stands for no names.
+        if names == usize::from(abi::SHN_UNDEF) || sections.is_empty() {
+            return Ok(false);
+        }
+        let names = sections.get(names)?;
+        let names = self.read(names.sh_offset, names.sh_size)?;
+        let names = StringTable::new(&names);
+        let is_go = |section: SectionHeader| {
+            let name = names.get_raw(section.sh_name as usize);
+            name.is_ok_and(|name| GO_SECTIONS.contains(&name))
         };
-        if code.makes_system_calls() {
-            return Ok(Kind::RawCalls(RawCalls::Instructions));
-        }
+        Ok(sections.iter().any(is_go))
     }
-    Ok(Kind::Dynamic)
+
+    /// The addresses at which functions start, in order.
+    fn function_starts(&self, segments: &SegmentTable<'_, AnyEndian>) -> io::Result<Vec<u64>> {
+        let Some(index) = find(segments, abi::PT_GNU_EH_FRAME) else {
+            return Ok(Vec::new());
+        };
+        let bytes = self.read(index.p_offset, index.p_filesz)?;
+        Ok(machine_code::function_starts(&bytes, index.p_vaddr))
+    }
+
+    /// A piece of the file.
+    fn read(&self, offset: u64, length: u64) -> io::Result<Cow<'_, [u8]>> {
+        if length > MAX_CODE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let too_large = |_| io::ErrorKind::FileTooLarge;
+        let length = usize::try_from(length).map_err(too_large)?;
+        let start = usize::try_from(offset).map_err(too_large)?;
+        let end = start
+            .checked_add(length)
+            .ok_or(io::ErrorKind::FileTooLarge)?;
+        if let Some(known) = self.head.get(start..end) {
+            return Ok(Cow::Borrowed(known));
+        }
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = offset + bytes.len() as u64;
+            match retry_on_intr(|| pread(self.file, spare_capacity(&mut bytes), at))? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => bytes.truncate(length),
+            }
+        }
+        Ok(Cow::Owned(bytes))
+    }
 }
 
-fn find(segments: &[ProgramHeader], kind: u32) -> Option<&ProgramHeader> {
+fn find(segments: &SegmentTable<'_, AnyEndian>, kind: u32) -> Option<ProgramHeader> {
     segments.iter().find(|segment| segment.p_type == kind)
 }
 
-/// Offset, address and length of what holds machine code: sections, or segments where the table of
-/// sections was stripped.
+/// What holds machine code: sections, or segments where the table of sections was stripped.
 fn executable_parts(
-    elf: &mut ElfStream<AnyEndian, File>,
-) -> Result<Vec<(u64, u64, u64)>, ParseError> {
-    let sections = elf.section_headers().iter().filter(|section| {
+    sections: &SectionHeaderTable<'_, AnyEndian>,
+    segments: &SegmentTable<'_, AnyEndian>,
+) -> Vec<Part> {
+    let is_code = |section: &SectionHeader| {
         section.sh_flags & u64::from(abi::SHF_EXECINSTR) != 0
             && section.sh_type == abi::SHT_PROGBITS
-    });
+    };
     let parts: Vec<_> = sections
-        .map(|section| (section.sh_offset, section.sh_addr, section.sh_size))
+        .iter()
+        .filter(is_code)
+        .map(|section| Part {
+            offset: section.sh_offset,
+            address: section.sh_addr,
+            length: section.sh_size,
+        })
         .collect();
     if !parts.is_empty() {
-        return Ok(parts);
+        return parts;
     }
-    let segments = elf
-        .segments()
+    let is_code = |segment: &ProgramHeader| {
+        segment.p_type == abi::PT_LOAD && segment.p_flags & abi::PF_X != 0
+    };
+    segments
         .iter()
-        .filter(|segment| segment.p_type == abi::PT_LOAD && segment.p_flags & abi::PF_X != 0);
-    Ok(segments
-        .map(|segment| (segment.p_offset, segment.p_vaddr, segment.p_filesz))
-        .collect())
-}
-
-fn read_at(file: &mut File, offset: u64, length: u64) -> Result<Vec<u8>, io::Error> {
-    if length > MAX_CODE {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    file.seek(SeekFrom::Start(offset))?;
-    // One more than there is, so that the end is found without another place for it.
-    let room = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut bytes = Vec::with_capacity(room + 1);
-    file.take(length).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 != length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(bytes)
+        .filter(is_code)
+        .map(|segment| Part {
+            offset: segment.p_offset,
+            address: segment.p_vaddr,
+            length: segment.p_filesz,
+        })
+        .collect()
 }
 
 fn text(bytes: &[u8]) -> String {

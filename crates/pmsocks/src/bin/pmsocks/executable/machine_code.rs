@@ -6,26 +6,25 @@ pub(super) struct Code<'a> {
     pub(super) bytes: &'a [u8],
     /// Where it will be, relative to the program.
     pub(super) address: u64,
-    /// Addresses where functions start, in order. May be incomplete, or empty.
-    pub(super) starts: &'a [u64],
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Code<'_> {
-    /// Whether one of the instructions is `syscall`.
-    pub(super) fn makes_system_calls(&self) -> bool {
+    /// Whether one of the instructions is `syscall`. `starts` are the addresses where functions start,
+    /// in order; some or all may be missing.
+    pub(super) fn makes_system_calls(&self, starts: impl FnOnce() -> Vec<u64>) -> bool {
         use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 
-        const SYSCALL: &[u8] = &[0x0f, 0x05];
-        let mut candidates = memchr::memmem::find_iter(self.bytes, SYSCALL).peekable();
+        let mut candidates = candidates(self.bytes).peekable();
         // Most programs have none, and a decoder has large tables to make first.
         if candidates.peek().is_none() {
             return false;
         }
+        let starts = starts();
         let mut decoder = Decoder::with_ip(64, self.bytes, self.address, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
         for found in candidates {
-            let start = self.function_around(found);
+            let start = self.function_around(found, &starts);
             // Going on from the candidate before is as good as from the function's start, and a piece
             // without known functions is decoded once instead of once for each candidate.
             if start > decoder.position() {
@@ -46,20 +45,43 @@ impl Code<'_> {
     }
 
     /// Where decoding has to begin to come to `position`.
-    fn function_around(&self, position: usize) -> usize {
+    fn function_around(&self, position: usize, starts: &[u64]) -> usize {
         let address = self.address + position as u64;
-        let before = self.starts.partition_point(|start| *start <= address);
+        let before = starts.partition_point(|start| *start <= address);
         let start = before
             .checked_sub(1)
-            .map_or(self.address, |last| self.starts[last]);
+            .map_or(self.address, |last| starts[last]);
         usize::try_from(start.saturating_sub(self.address)).unwrap_or(0)
     }
 }
 
+/// Where the bytes of a `syscall` are. Blocks are looked through without a branch, so that the compiler
+/// does it with the vectors that every machine has: a library that first asks which others there are
+/// takes longer for that than for the code of most programs.
+#[cfg(target_arch = "x86_64")]
+fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    const BLOCK: usize = 256;
+    let is_syscall = |pair: &[u8]| pair[0] == 0x0f && pair[1] == 0x05;
+    (0..bytes.len()).step_by(BLOCK).flat_map(move |from| {
+        // The first byte of the next block ends a pair that begins in this one.
+        let block = &bytes[from..bytes.len().min(from + BLOCK + 1)];
+        let pairs = block.iter().zip(&block[1..]);
+        let has_one = pairs.fold(false, |found, (first, second)| {
+            found | ((*first == 0x0f) & (*second == 0x05))
+        });
+        let block = if has_one { block } else { &[] };
+        let found = block.windows(2).enumerate();
+        found
+            .filter(move |(_, pair)| is_syscall(pair))
+            .map(move |(at, _)| from + at)
+    })
+}
+
 #[cfg(target_arch = "aarch64")]
 impl Code<'_> {
-    /// Whether one of the instructions is `svc #0`.
-    pub(super) fn makes_system_calls(&self) -> bool {
+    /// Whether one of the instructions is `svc #0`. All are four bytes long, so it is not needed to know
+    /// where functions start.
+    pub(super) fn makes_system_calls(&self, _starts: impl FnOnce() -> Vec<u64>) -> bool {
         const SVC: [u8; 4] = 0xd400_0001_u32.to_le_bytes();
         self.bytes.chunks_exact(4).any(|word| word == SVC)
     }
@@ -96,9 +118,8 @@ mod tests {
         let code = Code {
             bytes,
             address: 0x1000,
-            starts,
         };
-        code.makes_system_calls()
+        code.makes_system_calls(|| starts.to_vec())
     }
 
     #[test]
@@ -110,6 +131,19 @@ mod tests {
         ));
         assert!(!makes_system_calls(&[0xb8, 42, 0, 0, 0, 0xc3], &[]));
         assert!(!makes_system_calls(&[], &[]));
+    }
+
+    #[test]
+    fn all_candidates_are_found_at_the_edges_of_blocks_too() {
+        for length in [0, 1, 2, 255, 256, 257, 258, 512, 600] {
+            for at in 0..length {
+                let mut bytes = vec![0x0f; length];
+                bytes[at] = 0x05;
+                let expected: Vec<_> = at.checked_sub(1).into_iter().collect();
+                let found: Vec<_> = candidates(&bytes).collect();
+                assert_eq!(found, expected, "{at} of {length}");
+            }
+        }
     }
 
     #[test]

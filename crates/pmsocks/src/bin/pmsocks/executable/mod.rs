@@ -9,10 +9,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use elf_file::ElfFile;
 use pmsocks_common::SHELL;
 
 /// How many interpreters of interpreters are looked at; the kernel has a limit of this size too.
 const MAX_SCRIPTS: usize = 4;
+
+/// How much of a file is looked at first: the head of a script, or most often all that is about the
+/// segments of an ELF file.
+const HEAD: usize = 2048;
 
 /// A program as it will be executed.
 #[derive(Debug)]
@@ -72,15 +77,20 @@ impl Executable {
                 error,
             };
             let mut file = File::open(&path).map_err(unreadable)?;
-            let mut head = Vec::with_capacity(script::HEAD);
+            let mut head = Vec::with_capacity(HEAD);
             (&mut file)
-                .take(script::HEAD as u64)
+                .take(HEAD as u64)
                 .read_to_end(&mut head)
                 .map_err(unreadable)?;
             if head.starts_with(b"\x7fELF") {
-                let kind = elf_file::kind(&head, file);
+                let elf = ElfFile {
+                    head: &head,
+                    file: &file,
+                };
+                let kind = elf.kind();
                 return Ok(Executable { path, kind });
             }
+            head.truncate(script::HEAD);
             path = match script::interpreter(&head) {
                 Some(interpreter) => interpreter,
                 None if head.contains(&0) => {
