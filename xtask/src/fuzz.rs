@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 use lexopt::{Arg, ValueExt};
 
-use crate::tree::{cargo, root, show, works};
+use crate::tree::{cargo, host, root, show, works};
 
 const USAGE: &str = "\
 Usage: cargo xtask fuzz [--seconds N] [TARGET ...]
@@ -160,19 +160,6 @@ impl Fuzzer {
             .with_context(|| format!("cannot run `{shown}`"))?;
         report(target, &fuzz, &ended)
     }
-}
-
-/// The machine that rustc builds for unless told otherwise.
-fn host() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let told = Command::new(rustc)
-        .arg("-vV")
-        .output()
-        .context("cannot run `rustc -vV`")?;
-    String::from_utf8_lossy(&told.stdout)
-        .lines()
-        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
-        .context("`rustc -vV` names no host")
 }
 
 fn report(target: &str, fuzz: &Command, ended: &Output) -> Result<()> {

@@ -8,6 +8,7 @@ mod demo;
 mod dist;
 mod fuzz;
 mod interrupt;
+mod launcher;
 mod packages;
 mod test;
 mod tree;

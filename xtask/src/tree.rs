@@ -18,6 +18,19 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// The compiler.
+pub(crate) fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+/// The machine that it builds for unless told otherwise.
+pub(crate) fn host() -> Result<String> {
+    let told = output(rustc().arg("-vV"))?;
+    told.lines()
+        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+        .context("`rustc -vV` names no host")
+}
+
 /// The folder where cargo builds.
 pub(crate) fn target() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot find the running program")?;

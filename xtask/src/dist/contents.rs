@@ -1,9 +1,13 @@
 //! What each package has, where it goes, and how it is checked.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::check::{self, Place};
 use super::deb::Package;
+use crate::launcher;
+use crate::tree::{cargo, must, target};
 
 /// With which permissions a file is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +23,20 @@ pub(super) struct File {
     pub(super) kind: Kind,
 }
 
-/// A shared object that is built with a program and found by it.
-pub(super) struct Library {
+/// What is built with a program and found by it: another program, or a shared object.
+pub(super) struct Part {
     /// The crate that it is built from.
     pub(super) krate: &'static str,
     /// How cargo calls it.
     pub(super) file: &'static str,
     /// Where it goes.
     pub(super) place: &'static str,
+    pub(super) kind: Kind,
 }
 
-/// A program or a library that cargo builds.
+/// A program or a library that was built.
 pub(super) struct Built {
-    pub(super) file: &'static str,
+    pub(super) file: PathBuf,
     pub(super) place: &'static str,
     pub(super) kind: Kind,
 }
@@ -45,7 +50,11 @@ pub(super) struct Contents {
     pub(super) program: &'static str,
     /// Where the program goes.
     pub(super) place: &'static str,
-    pub(super) libraries: &'static [Library],
+    /// Builds the program, where cargo's usual way is not the one.
+    pub(super) builder: Option<fn() -> Result<PathBuf>>,
+    pub(super) parts: &'static [Part],
+    /// Whose work is in it besides ours and the crates', as a paragraph of Debian's copyright file.
+    pub(super) others: &'static str,
     pub(super) files: &'static [File],
     /// Folders that the package has for files of others.
     pub(super) folders: &'static [&'static str],
@@ -60,23 +69,36 @@ pub(super) struct Contents {
 impl Contents {
     /// The crates of the package.
     pub(super) fn crates(&self) -> impl Iterator<Item = &'static str> {
-        let libraries = self.libraries.iter().map(|library| library.krate);
-        std::iter::once(self.program).chain(libraries)
+        let parts = self.parts.iter().map(|part| part.krate);
+        std::iter::once(self.program).chain(parts)
     }
 
-    /// What the package has that is built, as cargo calls it, and where it goes.
-    pub(super) fn built(&self) -> impl Iterator<Item = Built> {
+    /// Builds the program and its parts. What was built, and where it goes.
+    pub(super) fn build(&self) -> Result<Vec<Built>> {
+        let mut build = cargo();
+        build.args(["build", "--quiet", "--release"]);
+        must(build.args(self.crates().flat_map(|krate| ["--package", krate])))?;
+        let folder = target()?.join("release");
+        let file = match self.builder {
+            Some(build) => build()?,
+            None => folder.join(self.program),
+        };
         let program = Built {
-            file: self.program,
+            file,
             place: self.place,
             kind: Kind::Program,
         };
-        let libraries = self.libraries.iter().map(|library| Built {
-            file: library.file,
-            place: library.place,
-            kind: Kind::Data,
+        let parts = self.parts.iter().map(|part| Built {
+            file: folder.join(part.file),
+            place: part.place,
+            kind: part.kind,
         });
-        std::iter::once(program).chain(libraries)
+        Ok(std::iter::once(program).chain(parts).collect())
+    }
+
+    /// Where what is built goes.
+    pub(super) fn built_places(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.place).chain(self.parts.iter().map(|part| part.place))
     }
 
     /// Where a document about the package goes.
@@ -115,7 +137,9 @@ const PMPROXY: Contents = Contents {
     package: "gatehouse-pmproxy",
     program: "pmproxy",
     place: "usr/lib/pcp/bin/pmproxy",
-    libraries: &[],
+    builder: None,
+    parts: &[],
+    others: "",
     files: &[
         program("discover/pcp-dns-sd", "usr/lib/pcp/bin/discover/pcp-dns-sd"),
         program("init.d/pmproxy", "etc/init.d/pmproxy"),
@@ -155,11 +179,28 @@ const PMSOCKS: Contents = Contents {
     package: "gatehouse-pmsocks",
     program: "pmsocks",
     place: "usr/bin/pmsocks",
-    libraries: &[Library {
-        krate: "pmsocks-preload",
-        file: "libpmsocks_preload.so",
-        place: "usr/lib/gatehouse/libpmsocks_preload.so",
-    }],
+    builder: Some(launcher::build),
+    parts: &[
+        Part {
+            krate: "pmsocks",
+            file: "pmsocks-connect",
+            place: "usr/lib/gatehouse/pmsocks-connect",
+            kind: Kind::Program,
+        },
+        Part {
+            krate: "pmsocks-preload",
+            file: "libpmsocks_preload.so",
+            place: "usr/lib/gatehouse/libpmsocks_preload.so",
+            kind: Kind::Data,
+        },
+    ],
+    others: "\
+Files: usr/bin/pmsocks
+Copyright: the gatehouse developers
+           2005-2020 Rich Felker and others (musl, which is linked with it)
+License: Expat
+
+",
     files: &[
         data("pmsocks/pcp_socks.conf", "etc/pcp_socks.conf"),
         data("man/pmsocks.1", "usr/share/man/man1/pmsocks.1"),
@@ -181,7 +222,9 @@ const VIRTPROXYD: Contents = Contents {
     package: "gatehouse-virtproxyd",
     program: "virtproxyd",
     place: "usr/sbin/virtproxyd",
-    libraries: &[],
+    builder: None,
+    parts: &[],
+    others: "",
     files: &[
         program("init.d/virtproxyd", "etc/init.d/virtproxyd"),
         data(

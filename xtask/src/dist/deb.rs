@@ -19,13 +19,10 @@ pub(super) struct Package {
     pub(super) depends: String,
 }
 
-/// Builds the program, its libraries and the package.
+/// Builds the program, its parts and the package.
 pub(super) fn build(contents: &Contents) -> Result<Package> {
     let package = contents.package;
-    let mut build = cargo();
-    build.args(["build", "--quiet", "--release"]);
-    must(build.args(contents.crates().flat_map(|krate| ["--package", krate])))?;
-    let built = target()?.join("release");
+    let built = contents.build()?;
     let folder = target()?.join("dist");
     fs::create_dir_all(&folder)?;
     let mut texts = texts(contents)?;
@@ -86,6 +83,7 @@ fn put_legal_texts(stage: &Stage, contents: &Contents, texts: &Texts) -> Result<
         .collect();
     let copyright = texts
         .fill(&read("debian/copyright")?)
+        .replace("@others@\n", contents.others)
         .replace("@expat@\n", &expat);
     stage.put_text(&contents.document("copyright"), &copyright)?;
     let tree = ["--edges", "normal", "--prefix", "none", "--no-dedupe"];
@@ -134,7 +132,7 @@ fn dependencies(stage: &Stage, contents: &Contents) -> Result<String> {
     let package = contents.package;
     let control = format!("Source: gatehouse\n\nPackage: {package}\nArchitecture: any\n");
     fs::write(source.path().join("debian/control"), control)?;
-    let built = contents.built().map(|built| stage.at(built.place));
+    let built = contents.built_places().map(|place| stage.at(place));
     let found = output(
         Command::new("dpkg-shlibdeps")
             .arg("-O")

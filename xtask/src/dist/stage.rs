@@ -21,19 +21,19 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Lays out what cargo has put into the folder `built`, and all that belongs to it.
+    /// Lays out what was built, and all that belongs to it.
     pub(super) fn lay_out(
         folder: PathBuf,
         contents: &Contents,
-        built: &Path,
+        built: &[Built],
         texts: &Texts,
     ) -> Result<Stage> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         let stage = Stage { folder };
-        for file in contents.built() {
-            stage.put_built(&file, built)?;
+        for file in built {
+            stage.put_built(file)?;
         }
         for file in contents.files {
             stage.put(file.place, &texts.fill(&read(file.source)?), file.kind)?;
@@ -57,12 +57,11 @@ impl Stage {
         Ok(stage)
     }
 
-    fn put_built(&self, file: &Built, built: &Path) -> Result<()> {
-        let place = self.at(file.place);
+    fn put_built(&self, built: &Built) -> Result<()> {
+        let place = self.at(built.place);
         fs::create_dir_all(place.parent().unwrap_or(&self.folder))?;
-        let built = built.join(file.file);
-        must(Command::new("strip").arg("-o").arg(&place).arg(built))?;
-        fs::set_permissions(&place, Permissions::from_mode(file.kind.mode()))?;
+        must(Command::new("strip").arg("-o").arg(&place).arg(&built.file))?;
+        fs::set_permissions(&place, Permissions::from_mode(built.kind.mode()))?;
         Ok(())
     }
 

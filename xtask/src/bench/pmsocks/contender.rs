@@ -1,17 +1,19 @@
 //! The contenders, where their programs are, and how they are told what to do.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use testbed::clean_command;
 
+use super::super::cargo_build_release;
 use super::super::proxy::first_file;
 use super::super::suite;
-use super::super::{build_ours, cargo_build_release};
 use super::load::Work;
 use super::settings;
+use crate::{launcher, tree};
 
 /// What takes a client through the firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,26 +76,36 @@ impl suite::Contender for Contender {
     fn program(self) -> Result<Option<PathBuf>> {
         match self {
             Contender::Direct | Contender::Dialogue => Ok(None),
-            Contender::Ours | Contender::Supervise => build_launcher().map(Some),
-            Contender::Library => build_library().map(Some),
+            Contender::Ours | Contender::Supervise => Ok(Some(assemble()?.join(LAUNCHER))),
+            Contender::Library => Ok(Some(assemble()?.join(LIBRARY))),
             Contender::Tsocks => first_file(&["/usr/bin/tsocks"]).map(Some),
             Contender::Proxychains => first_file(&["/usr/bin/proxychains4"]).map(Some),
         }
     }
 }
 
-fn build_launcher() -> Result<PathBuf> {
-    build_library()?;
-    build_ours("pmsocks")
-}
+const LAUNCHER: &str = "pmsocks";
+const LIBRARY: &str = "libpmsocks_preload.so";
 
-/// The launcher finds it beside itself.
-fn build_library() -> Result<PathBuf> {
-    cargo_build_release("pmsocks-preload")?;
-    let this = std::env::current_exe().context("cannot find the running program")?;
-    let library = this.with_file_name("libpmsocks_preload.so");
-    ensure!(library.is_file(), "the build left no {}", library.display());
-    Ok(library)
+/// Builds ours, and puts all parts into one folder: they look for each other beside themselves.
+fn assemble() -> Result<PathBuf> {
+    for package in ["pmsocks", "pmsocks-preload"] {
+        cargo_build_release(package)?;
+    }
+    let built = tree::target()?.join("release");
+    let folder = tree::target()?.join("bench-pmsocks");
+    fs::create_dir_all(&folder)?;
+    for (part, name) in [
+        (launcher::build()?, LAUNCHER),
+        (built.join("pmsocks-connect"), "pmsocks-connect"),
+        (built.join(LIBRARY), LIBRARY),
+    ] {
+        // One that is in use can't be written.
+        let _ = fs::remove_file(folder.join(name));
+        fs::copy(&part, folder.join(name))
+            .with_context(|| format!("cannot copy {}", part.display()))?;
+    }
+    Ok(folder)
 }
 
 /// A contender with its program under a load, and the folder with the files that say where the
