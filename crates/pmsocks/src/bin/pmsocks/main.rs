@@ -22,6 +22,11 @@ use pmsocks_common::{FAILURE, complain, print};
 
 pmsocks_common::main!(run);
 
+/// musl's own asks the system for memory again and again, which was a tenth of the launcher's time.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// Does what the command line says. The exit status, if it comes back at all.
 #[cfg_attr(
     test,
