@@ -15,6 +15,7 @@ mod exec;
 mod program;
 mod say;
 mod streams;
+pub mod supervision;
 
 pub use begin::begin;
 pub use configuration::{Configuration, ConfigurationError};

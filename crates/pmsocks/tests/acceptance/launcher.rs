@@ -398,6 +398,46 @@ fn children_are_followed() {
 }
 
 #[test]
+fn a_program_may_run_pmsocks_itself() {
+    let bed = Bed::new();
+    let danted = Danted::start(&bed.wall).unwrap();
+    let _pmcd = bed.pmcd();
+    let pmsocks = bed.path("pmsocks").display().to_string();
+    let pminfo = ["pminfo", "-h", Firewall::OUTSIDE, "-f", "pmcd.hostname"];
+    let mut runs = 0;
+    for way in WAYS {
+        for inner in ["auto", "preload", "supervise"] {
+            let words = [&[pmsocks.as_str(), "--mode", inner], &pminfo[..]].concat();
+            let script = words.join(" ");
+            for outer in [words, vec!["sh", "-c", &script]] {
+                let ended = bed.through(way, &outer).run().unwrap();
+                assert!(ended.stdout.contains("\"alpha\""), "{ended}");
+                runs += 1;
+            }
+        }
+    }
+    assert_eq!(danted.connections(), runs, "{}", danted.log());
+}
+
+#[test]
+fn a_supervised_program_cannot_check() {
+    let bed = Bed::new();
+    let pmsocks = bed.path("pmsocks").display().to_string();
+    for who in Who::BOTH {
+        let words = [
+            "--mode",
+            "supervise",
+            &pmsocks,
+            "--check",
+            Firewall::OUTSIDE,
+        ];
+        let ended = bed.pmsocks(who, &words).run().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{ended}");
+        assert_told(&ended, &["--check: this process is supervised"]);
+    }
+}
+
+#[test]
 fn a_configuration_beside_the_user_is_found_from_everywhere() {
     let bed = Bed::new();
     let _stub = bed.stub(Conduct::default());

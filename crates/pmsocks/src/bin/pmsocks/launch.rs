@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use pmsocks_common::supervision::is_supervised;
 use pmsocks_common::{Configuration, Program, ProgramError};
 use socks_dial::{HANDED_ON, HandedOn, Settings, report};
 
@@ -46,6 +47,11 @@ pub(crate) enum LaunchError {
         path.display()
     )]
     Privileged { path: PathBuf, how: &'static str },
+    #[error(
+        "--check: this process is supervised, so that all its connections go the way of the \
+         program that pmsocks has begun (run it outside of that)"
+    )]
+    Supervised,
     #[error("--mode preload: {} {why}, so that no library can be loaded into it (leave --mode away)",
         path.display())]
     NoLibrary { path: PathBuf, why: NoLibrary },
@@ -91,6 +97,14 @@ fn prepare(call: Call) -> Result<Program, LaunchError> {
         arguments: [name].into_iter().chain(call.arguments).collect(),
         environment,
     };
+    let Configuration { settings, routes } = &configuration;
+    if is_supervised() {
+        if settings.debug {
+            let path = executable.path.display();
+            report(&format_args!("{path} is supervised as this process is"));
+        }
+        return Ok(program);
+    }
     if let Some(how) = privilege {
         if is_started_by_a_program {
             // It goes without, as every program with rights of its own that a program executes.
@@ -100,7 +114,6 @@ fn prepare(call: Call) -> Result<Program, LaunchError> {
         return Err(LaunchError::Privileged { path, how });
     }
     let way = choose(call.mode, &executable)?;
-    let Configuration { settings, routes } = &configuration;
     if settings.debug {
         if let Some(untrusted) = routes.commands_off() {
             let file = settings.routes_file.display();
@@ -128,6 +141,9 @@ fn prepare(call: Call) -> Result<Program, LaunchError> {
 /// Has a connection tried, and says which line decides on it. It comes back only if it fails.
 pub(crate) fn check(goal: Goal) -> LaunchError {
     let prepare = || {
+        if is_supervised() {
+            return Err(LaunchError::Supervised);
+        }
         let configuration = configuration::load()?;
         let arguments = [CHECK.into(), goal.host.into(), goal.port.to_string().into()];
         let environment = env::vars_os().collect();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use pmsocks_common::supervision;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use socks_conf::Server;
@@ -60,6 +61,9 @@ impl Connections {
         match address::decode(bytes) {
             Wanted::Internet(target) => self.connect_to(caller, target, bytes),
             wanted => {
+                if supervision::is_question(bytes) {
+                    return Err(supervision::YES);
+                }
                 let socket = self.socket(caller)?;
                 if wanted == Wanted::Other {
                     return pass_on(&socket, bytes);
