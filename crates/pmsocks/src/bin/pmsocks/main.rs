@@ -22,8 +22,7 @@ use pmsocks_common::{FAILURE, complain, print};
 
 pmsocks_common::main!(run);
 
-/// musl's own asks the system for memory again and again, which was a tenth of the launcher's time.
-#[cfg(target_env = "musl")]
+/// That of musl asks the system for memory again and again, which was a tenth of the launcher's time.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
