@@ -8,8 +8,8 @@ use elf::abi;
 use elf::endian::AnyEndian;
 use elf::file::{Class, ELF64_EHDR_TAILSIZE, FileHeader, parse_ident};
 use elf::parse::ParseError;
-use elf::section::{SectionHeader, SectionHeaderTable};
-use elf::segment::{ProgramHeader, SegmentTable};
+use elf::section::{Elf64_Shdr, SectionHeader, SectionHeaderTable};
+use elf::segment::{Elf64_Phdr, ProgramHeader, SegmentTable};
 use elf::string_table::StringTable;
 use rustix::buffer::spare_capacity;
 use rustix::io::{pread, retry_on_intr};
@@ -69,7 +69,8 @@ impl ElfFile<'_> {
     }
 
     fn judge(&self, header: &FileHeader<AnyEndian>) -> Result<Kind, ParseError> {
-        let table = self.table(header.e_phoff, header.e_phnum, header.e_phentsize)?;
+        let entry = (header.e_phentsize, size_of::<Elf64_Phdr>());
+        let table = self.table(header.e_phoff, header.e_phnum, entry)?;
         let segments = SegmentTable::new(header.endianness, header.class, &table);
         let Some(interpreter) = find(&segments, abi::PT_INTERP) else {
             return Ok(Kind::NoLibrary(NoLibrary::Static));
@@ -78,7 +79,8 @@ impl ElfFile<'_> {
         if named.rsplit('/').next() != Some(OURS.1) {
             return Ok(Kind::NoLibrary(NoLibrary::Loader(named)));
         }
-        let table = self.table(header.e_shoff, header.e_shnum, header.e_shentsize)?;
+        let entry = (header.e_shentsize, size_of::<Elf64_Shdr>());
+        let table = self.table(header.e_shoff, header.e_shnum, entry)?;
         let sections = SectionHeaderTable::new(header.endianness, header.class, &table);
         if self.is_go(&sections, header.e_shstrndx.into())? {
             return Ok(Kind::RawCalls(RawCalls::Go));
@@ -96,8 +98,17 @@ impl ElfFile<'_> {
         Ok(Kind::Dynamic)
     }
 
-    fn table(&self, offset: u64, entries: u16, size: u16) -> io::Result<Cow<'_, [u8]>> {
-        self.read(offset, u64::from(entries) * u64::from(size))
+    /// A table of entries that have this size, and should have that.
+    fn table(
+        &self,
+        offset: u64,
+        entries: u16,
+        (size, usual): (u16, usize),
+    ) -> Result<Cow<'_, [u8]>, ParseError> {
+        if entries != 0 && usize::from(size) != usual {
+            return Err(ParseError::BadEntsize((size.into(), usual as u64)));
+        }
+        Ok(self.read(offset, u64::from(entries) * u64::from(size))?)
     }
 
     fn is_go(

@@ -102,6 +102,25 @@ fn programs_of_other_kinds_are_known_by_their_heads() {
 }
 
 #[test]
+fn what_is_broken_is_left_to_the_supervisor_at_worst() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read("/bin/true").unwrap();
+    let headers = 64 + 56 * usize::from(whole[56]);
+    for at in 0..headers {
+        let mut broken = whole.clone();
+        broken[at] ^= 0xff;
+        let program = file(folder.path(), "broken", &broken);
+        // Whatever it is taken for.
+        let _ = Executable::look_at(&program);
+    }
+    for length in (16..headers).chain([whole.len() / 2, whole.len() - 1]) {
+        let program = file(folder.path(), "short", &whole[..length]);
+        let unknown = Kind::RawCalls(RawCalls::Unknown);
+        assert_eq!(kind(&program), unknown, "{length} bytes");
+    }
+}
+
+#[test]
 fn a_script_is_as_its_interpreter_is() {
     let folder = tempfile::tempdir().unwrap();
     let static_shell = compiled(folder.path(), PLAIN, &["-static"]);
