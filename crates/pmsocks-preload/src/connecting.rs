@@ -17,7 +17,7 @@ use socks_dial::{Status, print_banner, report};
 use crate::names::{self, Known};
 use crate::pending::{self, Begun, Ticket};
 use crate::plan::{Destination, Plan, plan};
-use crate::stand_in::{aside, borrow, put};
+use crate::stand_in::{borrow, briefly_aside, put};
 use crate::state::STATE;
 use crate::{clib, commands, helper, next, outcomes};
 
@@ -183,8 +183,11 @@ fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<()
 /// Connects the socket before the call returns.
 fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Result<(), Errno> {
     let flags = fcntl_getfl(borrow(fd))?;
-    fcntl_setfl(borrow(fd), flags | OFlags::NONBLOCK)?;
-    let mut dial = helper::dial(plan, aside(fd)?, target, servers, Instant::now());
+    let waits = !flags.contains(OFlags::NONBLOCK);
+    if waits {
+        fcntl_setfl(borrow(fd), flags | OFlags::NONBLOCK)?;
+    }
+    let mut dial = helper::dial(plan, briefly_aside(fd)?, target, servers, Instant::now());
     let outcome = loop {
         match dial.drive(Instant::now(), &helper::Around) {
             Status::Connected(_) => break Ok(()),
@@ -204,7 +207,9 @@ fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Re
         let cookie = sockopt::socket_cookie(dial.socket())?;
         STATE.with(|state| state.outcomes.add(cookie, target, outcome));
     }
-    fcntl_setfl(borrow(fd), flags)?;
+    if waits {
+        fcntl_setfl(borrow(fd), flags)?;
+    }
     outcome
 }
 
