@@ -1,8 +1,11 @@
-//! What of the C library is needed beside system calls: errno, and the name of a user.
+//! What of the C library is needed beside system calls: errno, the name of a user, and which file code
+//! was loaded from.
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int, c_long, c_ulonglong, c_void};
 
 use rustix::io::Errno;
+
+use crate::next;
 
 /// What a function gives that is not there.
 pub(crate) trait Absent {
@@ -55,6 +58,39 @@ pub(crate) fn environment() -> *const *const c_char {
     }
     // SAFETY: the C library has it (environ(7)).
     unsafe { environ }
+}
+
+/// What `_dl_find_object` tells (dlfcn.h).
+#[repr(C)]
+pub(crate) struct Object {
+    flags: c_ulonglong,
+    start: *mut c_void,
+    end: *mut c_void,
+    map: *const LinkMap,
+    eh_frame: *mut c_void,
+    reserved: [c_ulonglong; 8],
+}
+
+/// The beginning of a `struct link_map` (link.h).
+#[repr(C)]
+struct LinkMap {
+    base: usize,
+    path: *const c_char,
+}
+
+/// The path of the library or program that has something at this address. A C library before glibc
+/// 2.35 is asked in another way, which takes long: it looks through all symbols of the library as well.
+pub(crate) fn object_of(address: *const c_void) -> Option<&'static CStr> {
+    // SAFETY: answers of zeroes are valid; a path is a string while the object is loaded.
+    unsafe {
+        let mut object: Object = std::mem::zeroed();
+        if next::_dl_find_object(address, &raw mut object) == 0 {
+            return object.map.as_ref().map(|map| CStr::from_ptr(map.path));
+        }
+        let mut found: libc::Dl_info = std::mem::zeroed();
+        let is_found = libc::dladdr(address, &raw mut found) != 0 && !found.dli_fname.is_null();
+        is_found.then(|| CStr::from_ptr(found.dli_fname))
+    }
 }
 
 /// Room for the strings of one user's entry.

@@ -1,6 +1,6 @@
 //! connect(2): which way, and the way through a SOCKS server.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +17,9 @@ use socks_dial::{Status, print_banner, report};
 use crate::names::{self, Known};
 use crate::pending::{self, Begun, Ticket};
 use crate::plan::{Destination, Plan, plan};
-use crate::stand_in::{aside, borrow, put};
+use crate::stand_in::{borrow, briefly_aside, put};
 use crate::state::STATE;
-use crate::{commands, helper, next, outcomes};
+use crate::{clib, commands, helper, next, outcomes};
 
 /// What becomes of a call.
 pub(crate) enum Way {
@@ -38,16 +38,11 @@ impl Caller {
     /// for 5 seconds whatever PMCD_CONNECT_TIMEOUT says. So it can as well wait in connect(2), for as
     /// long as that variable allows, and nothing has to stand in for the socket meanwhile.
     fn is_libpcp(self) -> bool {
-        // SAFETY: an answer of zeroes is valid; the name is a string while the library is loaded.
-        unsafe {
-            let mut found: libc::Dl_info = std::mem::zeroed();
-            if libc::dladdr(self.0, &raw mut found) == 0 || found.dli_fname.is_null() {
-                return false;
-            }
-            let path = CStr::from_ptr(found.dli_fname).to_bytes();
+        clib::object_of(self.0).is_some_and(|path| {
+            let path = path.to_bytes();
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             name.starts_with(b"libpcp.so")
-        }
+        })
     }
 }
 
@@ -188,8 +183,11 @@ fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<()
 /// Connects the socket before the call returns.
 fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Result<(), Errno> {
     let flags = fcntl_getfl(borrow(fd))?;
-    fcntl_setfl(borrow(fd), flags | OFlags::NONBLOCK)?;
-    let mut dial = helper::dial(plan, aside(fd)?, target, servers, Instant::now());
+    let waits = !flags.contains(OFlags::NONBLOCK);
+    if waits {
+        fcntl_setfl(borrow(fd), flags | OFlags::NONBLOCK)?;
+    }
+    let mut dial = helper::dial(plan, briefly_aside(fd)?, target, servers, Instant::now());
     let outcome = loop {
         match dial.drive(Instant::now(), &helper::Around) {
             Status::Connected(_) => break Ok(()),
@@ -209,7 +207,9 @@ fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Re
         let cookie = sockopt::socket_cookie(dial.socket())?;
         STATE.with(|state| state.outcomes.add(cookie, target, outcome));
     }
-    fcntl_setfl(borrow(fd), flags)?;
+    if waits {
+        fcntl_setfl(borrow(fd), flags)?;
+    }
     outcome
 }
 

@@ -3,15 +3,16 @@
 //! call what it likes. Children after vfork(2) come here, which share their parent's memory: nothing
 //! is allocated, and what is needed is kept on the stack or mapped.
 
-use std::ffi::{CStr, CString, OsStr, c_char};
+use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::OnceLock;
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, stat};
 use rustix::io::{Errno, pread, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+use crate::clib;
 
 /// The longest path (PATH_MAX in limits.h), with its NUL.
 const LONGEST_PATH: usize = 4096;
@@ -30,38 +31,22 @@ const FEW: usize = 512;
 /// What pmsocks is called with.
 const BEFORE: [&CStr; 5] = [c"pmsocks", c"--mode", c"supervise", c"--argv0", c""];
 
-/// pmsocks itself: beside this library where it was built, and where it is installed.
-static LAUNCHER: OnceLock<Option<CString>> = OnceLock::new();
-
-/// Looks where pmsocks is; while the library is loaded.
-pub(crate) fn find_launcher() {
-    LAUNCHER.get_or_init(|| {
-        let own = own_path()?;
-        let folder = own.parent()?;
-        let beside = folder.join("pmsocks");
-        // Elsewhere, a program of this name would be another one.
-        let installed = folder
-            .ends_with("lib/gatehouse")
-            .then(|| folder.join("../../bin/pmsocks"));
-        let found = [beside]
-            .into_iter()
-            .chain(installed)
-            .find(|place| accessat(CWD, place, Access::EXEC_OK, AtFlags::empty()).is_ok())?;
-        CString::new(found.into_os_string().as_bytes()).ok()
-    });
-}
-
-fn own_path() -> Option<std::path::PathBuf> {
-    // SAFETY: an answer of zeroes is valid, and the address is one of this library's.
-    unsafe {
-        let mut found: libc::Dl_info = std::mem::zeroed();
-        let address = (&raw const LAUNCHER).cast();
-        if libc::dladdr(address, &raw mut found) == 0 || found.dli_fname.is_null() {
-            return None;
-        }
-        let name = CStr::from_ptr(found.dli_fname);
-        Some(Path::new(OsStr::from_bytes(name.to_bytes())).to_owned())
-    }
+/// Finds pmsocks itself: beside this library where it was built, and where it is installed.
+fn launcher(found: &mut [u8; LONGEST_PATH]) -> Option<&CStr> {
+    let inside: fn(&CStr) -> bool = is_executable;
+    let own = clib::object_of(inside as *const c_void)?;
+    let folder = Path::new(OsStr::from_bytes(own.to_bytes())).parent()?;
+    // Elsewhere, a program of this name would be another one.
+    let is_installed = folder.ends_with("lib/gatehouse");
+    let folder = match folder.as_os_str().as_bytes() {
+        b"" => b".",
+        folder => folder,
+    };
+    let mut is_at = |place: &[u8]| {
+        put(found, &[folder, place]) && CStr::from_bytes_until_nul(found).is_ok_and(is_executable)
+    };
+    (is_at(b"/pmsocks") || is_installed && is_at(b"/../../bin/pmsocks"))
+        .then(|| CStr::from_bytes_until_nul(found).unwrap_or_default())
 }
 
 /// Runs `run` with a path and arguments: what the program gave, or those that have pmsocks supervise
@@ -83,8 +68,9 @@ pub(crate) unsafe fn by_path<T>(
     if !goes_along || !needs() {
         return run(path, arguments);
     }
+    let mut found = [0; LONGEST_PATH];
     // SAFETY: the caller's duty.
-    unsafe { supervised(path, arguments, run) }
+    unsafe { supervised(launcher(&mut found), path, arguments, run) }
 }
 
 /// The same for a file that is searched for in PATH unless its name has a slash.
@@ -101,7 +87,7 @@ pub(crate) unsafe fn by_name<T>(
     if unsafe { !goes_along(environment) } {
         return run(file, arguments);
     }
-    let mut found = [0; LONGEST_PATH];
+    let (mut found, mut pmsocks) = ([0; LONGEST_PATH], [0; LONGEST_PATH]);
     // SAFETY: the caller's duty.
     let is_found = !file.is_null() && search(unsafe { CStr::from_ptr(file) }, &mut found);
     let path = CStr::from_bytes_until_nul(&found).unwrap_or_default();
@@ -109,7 +95,7 @@ pub(crate) unsafe fn by_name<T>(
         return run(file, arguments);
     }
     // SAFETY: the caller's duty.
-    unsafe { supervised(path.as_ptr(), arguments, run) }
+    unsafe { supervised(launcher(&mut pmsocks), path.as_ptr(), arguments, run) }
 }
 
 /// Whether the environment that a program gets would have this library loaded into it, if it were
@@ -160,7 +146,11 @@ fn search(file: &CStr, found: &mut [u8; LONGEST_PATH]) -> bool {
 /// Whether execvp(3) does not go on to the next folder: what is no file, or closed to the user, is not it.
 fn is_program(path: &CStr) -> bool {
     let is_file = |facts: rustix::fs::Stat| FileType::from_raw_mode(facts.st_mode).is_file();
-    stat(path).is_ok_and(is_file) && accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
+    stat(path).is_ok_and(is_file) && is_executable(path)
+}
+
+fn is_executable(path: &CStr) -> bool {
+    accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
 }
 
 /// Puts the parts one behind the other, with a NUL at the end, if there is room.
@@ -179,7 +169,7 @@ fn put(room: &mut [u8; LONGEST_PATH], parts: &[&[u8]]) -> bool {
 /// Whether the dynamic linker would not load this library into it.
 fn needs_supervision(path: &CStr) -> bool {
     let mut place = [0; LONGEST_PATH];
-    if LAUNCHER.get().is_none_or(Option::is_none) || !put(&mut place, &[path.to_bytes()]) {
+    if !put(&mut place, &[path.to_bytes()]) {
         return false;
     }
     for _ in 0..SCRIPTS {
@@ -242,14 +232,17 @@ fn is_static(start: &[u8]) -> bool {
         || (start.starts_with(b"\x7fELF\x02") && headers().unwrap_or(false))
 }
 
+/// Without a launcher, the program is on its own.
+///
 /// # Safety
 /// As for [`by_path`].
 unsafe fn supervised<T>(
+    launcher: Option<&CStr>,
     path: *const c_char,
     arguments: *const *const c_char,
     run: impl FnOnce(*const c_char, *const *const c_char) -> T,
 ) -> T {
-    let Some(Some(launcher)) = LAUNCHER.get() else {
+    let Some(launcher) = launcher else {
         return run(path, arguments);
     };
     // SAFETY: the list ends with a null pointer.
@@ -330,7 +323,6 @@ mod tests {
 
     #[test]
     fn pmsocks_gets_all_arguments_however_many() {
-        LAUNCHER.get_or_init(|| Some(c"/launcher".to_owned()));
         for count in [0, 1, 3, 2 * FEW] {
             let mut given = vec![c"word".as_ptr(); count];
             given.push(ptr::null());
@@ -339,7 +331,8 @@ mod tests {
                 unsafe { (length(list), (*list.add(BEFORE.len())).is_null()) }
             };
             // SAFETY: both are as they should be.
-            let seen = unsafe { supervised(c"/path".as_ptr(), given.as_ptr(), seen) };
+            let seen =
+                unsafe { supervised(Some(c"/pmsocks"), c"/path".as_ptr(), given.as_ptr(), seen) };
             assert_eq!(seen, (BEFORE.len() + count.max(1), false));
         }
     }

@@ -17,6 +17,7 @@ pub(crate) fn is_held() -> bool {
 }
 
 /// What must be looked at and changed by one thread at a time.
+#[repr(C)] // The mutex is beside what it is for: every page of memory costs something when it is first used.
 pub(crate) struct Locked<T> {
     mutex: UnsafeCell<libc::pthread_mutex_t>,
     /// The signals that were blocked before [`Locked::hold`].

@@ -78,11 +78,12 @@ impl Place {
 }
 
 /// Both kinds.
+#[repr(C)]
 pub(crate) struct Names {
-    placed: [(u32, Name); MOST],
     last: u32,
-    resolved: [(Option<IpAddr>, Name); MOST],
     next: usize,
+    placed: [(u32, Name); MOST],
+    resolved: [(Option<IpAddr>, Name); MOST],
 }
 
 impl Names {

@@ -9,6 +9,8 @@ use libc::{
     posix_spawnattr_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 
+use crate::clib::Object;
+
 /// A function of the next library.
 pub(crate) struct Next {
     name: &'static CStr,
@@ -117,6 +119,7 @@ next! {
     posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *const c_char, environment: *const *const c_char) -> c_int;
     getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int;
     getnameinfo(address: *const sockaddr, length: socklen_t, host: *mut c_char, host_length: socklen_t, service: *mut c_char, service_length: socklen_t, flags: c_int) -> c_int;
+    _dl_find_object(address: *const c_void, object: *mut Object) -> c_int;
     gethostbyname(name: *const c_char) -> *mut hostent;
     gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent;
     gethostbyname_r(name: *const c_char, entry: *mut hostent, buffer: *mut c_char, length: size_t, result: *mut *mut hostent, h_errno: *mut c_int) -> c_int;

@@ -31,12 +31,13 @@ struct Outcome {
 }
 
 /// All that are known.
+#[repr(C)]
 pub(crate) struct Outcomes {
-    all: [Option<Outcome>; MOST],
     next: usize,
     /// How many places were ever used: the others are never looked at, so that their memory costs
     /// nothing.
     used: usize,
+    all: [Option<Outcome>; MOST],
 }
 
 impl Outcomes {

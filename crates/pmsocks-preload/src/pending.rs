@@ -59,11 +59,12 @@ struct Entry {
 }
 
 /// All of them.
+#[repr(C)]
 pub(crate) struct Pending {
-    all: [Option<Entry>; MOST],
     last: u64,
-    helper: bool,
     process: Option<rustix::process::Pid>,
+    helper: bool,
+    all: [Option<Entry>; MOST],
 }
 
 /// What has just been begun.

@@ -11,6 +11,10 @@ use rustix::net::{
 /// Descriptors of our own begin here, out of the way of programs that expect low numbers.
 pub(crate) const OUR_OWN: RawFd = 900;
 
+/// Where those begin that are closed again soon. The kernel has room for 64 descriptors in every
+/// process; a larger table is made anew and kept.
+const BRIEFLY: RawFd = 48;
+
 /// What is sent so that the near end is full. The smallest buffer that the kernel gives has about
 /// 4600 bytes, and counts as full for poll(2) when a quarter of it is used (unix(7), unix_writable).
 const FILLING: [u8; 2048] = [0; 2048];
@@ -67,8 +71,17 @@ pub(crate) fn out_of_the_way(fd: OwnedFd) -> Result<OwnedFd, Errno> {
 
 /// A second descriptor for what is at the program's number.
 pub(crate) fn aside(fd: RawFd) -> Result<OwnedFd, Errno> {
+    second(fd, OUR_OWN)
+}
+
+/// One that is closed again before the program's call returns.
+pub(crate) fn briefly_aside(fd: RawFd) -> Result<OwnedFd, Errno> {
+    second(fd, BRIEFLY)
+}
+
+fn second(fd: RawFd, least: RawFd) -> Result<OwnedFd, Errno> {
     let fd = borrow(fd);
-    match fcntl_dupfd_cloexec(fd, OUR_OWN) {
+    match fcntl_dupfd_cloexec(fd, least) {
         // The limit is below, or what is between is used up.
         Err(Errno::INVAL | Errno::MFILE) => fcntl_dupfd_cloexec(fd, 0),
         done => done,

@@ -5,17 +5,18 @@ use crate::names::Names;
 use crate::outcomes::Outcomes;
 use crate::pending::Pending;
 
-/// What is remembered.
+/// What is remembered. In each of these, what stands first is used first.
+#[repr(C)]
 pub(crate) struct State {
-    pub(crate) pending: Pending,
     pub(crate) outcomes: Outcomes,
+    pub(crate) pending: Pending,
     pub(crate) names: Names,
 }
 
 /// The one value of it.
 pub(crate) static STATE: Locked<State> = Locked::new(State {
-    pending: Pending::new(),
     outcomes: Outcomes::new(),
+    pending: Pending::new(),
     names: Names::new(),
 });
 

@@ -4,10 +4,9 @@
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 
 use crate::{LoadError, Lookup, Routes, Untrusted};
 
@@ -35,16 +34,16 @@ impl Routes {
             path: path.to_owned(),
             why,
         };
-        let facts = open.metadata().map_err(cannot_read)?;
-        if !facts.is_file() {
+        let facts = fstat(&open).map_err(|errno| cannot_read(errno.into()))?;
+        if !is_regular(&facts) {
             return Err(LoadError::NotAFile(path.to_owned()));
         }
-        let text = read(&open).map_err(cannot_read)?;
+        let text = read(&open, &facts).map_err(cannot_read)?;
         let text = text.ok_or_else(|| LoadError::TooLarge(path.to_owned()))?;
         let routes = Routes::parse(&text, path, &System::default())?;
         let untrusted = untrusted(
-            facts.uid(),
-            facts.mode(),
+            facts.st_uid,
+            facts.st_mode,
             rustix::process::geteuid().as_raw(),
         );
         Ok(Routes {
@@ -69,9 +68,14 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
+fn is_regular(facts: &Stat) -> bool {
+    FileType::from_raw_mode(facts.st_mode).is_file()
+}
+
 /// `None`: it is larger than [`MAX_SIZE`].
-fn read(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let mut text = Vec::new();
+fn read(file: &File, facts: &Stat) -> io::Result<Option<Vec<u8>>> {
+    let size = u64::try_from(facts.st_size).unwrap_or(0).min(MAX_SIZE);
+    let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
     Ok((text.len() as u64 <= MAX_SIZE).then_some(text))
 }
@@ -79,11 +83,12 @@ fn read(file: &File) -> io::Result<Option<Vec<u8>>> {
 /// A regular file of bounded size.
 fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    if !file.metadata()?.is_file() {
+    let facts = fstat(&file)?;
+    if !is_regular(&facts) {
         return Err(io::Error::other("not a regular file"));
     }
     let too_large = || io::Error::other(format!("larger than {MAX_SIZE} bytes"));
-    read(&file)?.ok_or_else(too_large)
+    read(&file, &facts)?.ok_or_else(too_large)
 }
 
 /// This system's files.

@@ -1,7 +1,7 @@
 //! Whom a line is for: `*=userlist`, with names, user ids and files of them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Set {
 /// The files of user names that a configuration refers to, each read once.
 pub(crate) struct Files<'a> {
     lookup: &'a dyn Lookup,
-    read: HashMap<PathBuf, Arc<Set>>,
+    read: BTreeMap<PathBuf, Arc<Set>>,
 }
 
 /// What is wrong with a list of users: in the configuration's line, or in a file that it names.
@@ -81,7 +81,7 @@ pub(crate) enum UsersError {
 
 impl<'a> Files<'a> {
     pub(crate) fn new(lookup: &'a dyn Lookup) -> Files<'a> {
-        let read = HashMap::new();
+        let read = BTreeMap::new();
         Files { lookup, read }
     }
 

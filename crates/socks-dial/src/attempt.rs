@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, connect, getsockname, recv, send, sockopt};
 use socks_proto::{Client, Credentials, Progress, Version};
@@ -139,47 +139,6 @@ impl Attempt {
 
     /// Does what can be done now.
     pub(crate) fn step(&mut self, socket: BorrowedFd<'_>, destination: &Destination) -> Step {
-        let stepped = match self.phase {
-            Phase::Connecting => self.arrive(socket),
-            Phase::Talking => Ok(None),
-        };
-        match stepped {
-            Err(failure) => Step::Failed(failure),
-            Ok(Some(events)) => Step::Wait(events),
-            Ok(None) => self.talk(socket, destination),
-        }
-    }
-
-    /// Looks whether TCP's connection is there; events to wait for if it is not.
-    fn arrive(&mut self, socket: BorrowedFd<'_>) -> Result<Option<PollFlags>, Failure> {
-        let failed = |errno| Failure::unreachable(self.server, errno);
-        let mut ready = [PollFd::new(&socket, PollFlags::OUT)];
-        let now = Timespec::default();
-        if retry_on_intr(|| poll(&mut ready, Some(&now))).map_err(failed)? == 0 {
-            return Ok(Some(PollFlags::OUT));
-        }
-        sockopt::socket_error(socket)
-            .map_err(failed)?
-            .map_err(failed)?;
-        if self.met_itself(socket) {
-            return Err(failed(Errno::CONNREFUSED));
-        }
-        self.phase = Phase::Talking;
-        Ok(None)
-    }
-
-    /// On loopback, a connection to a free port of the ephemeral range can meet itself.
-    fn met_itself(&self, socket: BorrowedFd<'_>) -> bool {
-        self.server.ip().is_loopback()
-            && getsockname(socket).is_ok_and(|own| {
-                SocketAddr::try_from(own).is_ok_and(|own| {
-                    own.port() == self.server.port()
-                        && own.ip().to_canonical() == self.server.ip().to_canonical()
-                })
-            })
-    }
-
-    fn talk(&mut self, socket: BorrowedFd<'_>, destination: &Destination) -> Step {
         loop {
             let exchanged = if self.client.outgoing().is_empty() {
                 self.listen(socket, destination)
@@ -198,10 +157,29 @@ impl Attempt {
         }
     }
 
+    /// On loopback, a connection to a free port of the ephemeral range can meet itself.
+    fn met_itself(&self, socket: BorrowedFd<'_>) -> bool {
+        self.server.ip().is_loopback()
+            && getsockname(socket).is_ok_and(|own| {
+                SocketAddr::try_from(own).is_ok_and(|own| {
+                    own.port() == self.server.port()
+                        && own.ip().to_canonical() == self.server.ip().to_canonical()
+                })
+            })
+    }
+
+    /// TCP takes nothing before its connection is there, and tells why there is none: nobody has to
+    /// ask it before.
     fn speak(&mut self, socket: BorrowedFd<'_>) -> Result<Option<Step>, Errno> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let count = retry_on_intr(|| send(socket, self.client.outgoing(), flags))?;
         self.client.sent(count);
+        if let Phase::Connecting = self.phase {
+            if self.met_itself(socket) {
+                return Err(Errno::CONNREFUSED);
+            }
+            self.phase = Phase::Talking;
+        }
         Ok(None)
     }
 
@@ -239,9 +217,13 @@ impl Attempt {
         }
     }
 
-    /// The server ended the connection. One that has not said a word may not know this version.
+    /// There is no connection, or the server ended it. One that has not said a word may not know this
+    /// version.
     fn broken(&self, errno: Errno) -> Step {
         let server = self.server;
+        if let Phase::Connecting = self.phase {
+            return Step::Failed(Failure::unreachable(server, errno));
+        }
         let what = format!("SOCKS server {server} ended the dialogue before its answer: {errno}");
         let failure = Failure::server(errno, what);
         if self.may_fall_back && !self.heard {

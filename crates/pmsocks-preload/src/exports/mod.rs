@@ -35,7 +35,6 @@ extern "C" fn loaded() {
         next::find_all();
         crate::state::watch_forks();
         let _ = plan();
-        execs::find_launcher();
     });
 }
 
