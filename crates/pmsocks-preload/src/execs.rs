@@ -197,8 +197,8 @@ fn needs_supervision(path: &CStr) -> bool {
 
 /// Whether it is pmsocks itself, which sees for itself to what it is to run.
 fn is_launcher(path: &CStr) -> bool {
-    let launcher = LAUNCHER.get().and_then(Option::as_ref);
-    let launcher = launcher.and_then(|launcher| stat(launcher.as_c_str()).ok());
+    let mut found = [0; LONGEST_PATH];
+    let launcher = launcher(&mut found).and_then(|launcher| stat(launcher).ok());
     launcher
         .zip(stat(path).ok())
         .is_some_and(|(ours, it)| (ours.st_dev, ours.st_ino) == (it.st_dev, it.st_ino))
