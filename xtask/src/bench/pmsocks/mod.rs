@@ -33,8 +33,8 @@ Compares our pmsocks with tsocks and proxychains4. A client's host, a firewall a
 are networks of the bench; only the SOCKS servers on the firewall reach both sides. The client is the
 real pminfo, and what is measured is the time from its start to its end. \"direct\" is pminfo on the
 firewall itself, which has a route to pmcd; \"bare dialogue\" is connecting through the SOCKS server
-with blocking calls, and no client. Builds what it needs in release mode, prints markdown tables. It has
-to be run as root.
+with blocking calls and no client, as long after the connection before as pminfo does. Builds what it
+needs in release mode, prints markdown tables. It has to be run as root.
 
   --rounds N         rounds in which the contenders take turns (default 5)
   --seconds S        length of a measurement (default 1.0)
