@@ -9,19 +9,31 @@ use anyhow::Result;
 
 use crate::tree::{cargo, host, must, output, rustc, target, works};
 
+/// What was built.
+pub(crate) struct Launcher {
+    pub(crate) path: PathBuf,
+    pub(crate) is_static: bool,
+}
+
 /// Builds it. Where the toolchain has no standard library for musl and gets none, it is the launcher that
 /// every build makes, linked dynamically.
-pub(crate) fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<Launcher> {
     let mut build = cargo();
     build.args(["build", "--quiet", "--release", "--package", "pmsocks"]);
     build.args(["--bin", "pmsocks"]);
     let Some(musl) = musl()? else {
         eprintln!("no standard library for musl: the launcher is linked dynamically");
         must(&mut build)?;
-        return Ok(target()?.join("release/pmsocks"));
+        return Ok(Launcher {
+            path: target()?.join("release/pmsocks"),
+            is_static: false,
+        });
     };
     must(build.args(["--target", &musl]))?;
-    Ok(target()?.join(musl).join("release/pmsocks"))
+    Ok(Launcher {
+        path: target()?.join(musl).join("release/pmsocks"),
+        is_static: true,
+    })
 }
 
 /// What rustc calls this machine with musl, if it can build for it.

@@ -1,15 +1,16 @@
 //! Programs that the program runs in its place or beside it. This library comes along into those that
 //! are dynamically linked. The others are run by pmsocks, which supervises them, so that a script may
 //! call what it likes. Children after vfork(2) come here, which share their parent's memory: nothing
-//! is allocated, and what is needed is kept on the stack or mapped.
+//! is allocated, and what is needed is kept on the stack or mapped. Threads have stacks of 16 kB at
+//! least (PTHREAD_STACK_MIN), so what needs room for a path does not call what needs it too.
 
 use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, stat};
-use rustix::io::{Errno, pread, retry_on_intr};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat, accessat, fstat, open, stat};
+use rustix::io::{pread, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::clib;
@@ -26,7 +27,7 @@ const SCRIPTS: usize = 5;
 
 /// Up to so many arguments are kept on the stack: what a child after vfork(2) maps stays mapped in its
 /// parent.
-const FEW: usize = 512;
+const FEW: usize = 128;
 
 /// What pmsocks is called with.
 const BEFORE: [&CStr; 5] = [c"pmsocks", c"--mode", c"supervise", c"--argv0", c""];
@@ -63,14 +64,15 @@ pub(crate) unsafe fn by_path<T>(
 ) -> T {
     // SAFETY: the caller's duty.
     let goes_along = unsafe { goes_along(environment) };
-    // SAFETY: the caller's duty.
-    let needs = || !path.is_null() && needs_supervision(unsafe { CStr::from_ptr(path) });
-    if !goes_along || !needs() {
+    if !goes_along || path.is_null() {
         return run(path, arguments);
     }
-    let mut found = [0; LONGEST_PATH];
     // SAFETY: the caller's duty.
-    unsafe { supervised(launcher(&mut found), path, arguments, run) }
+    match static_program(unsafe { CStr::from_ptr(path) }) {
+        // SAFETY: the caller's duty.
+        Some(program) => unsafe { supervised(program, path, arguments, run) },
+        None => run(path, arguments),
+    }
 }
 
 /// The same for a file that is searched for in PATH unless its name has a slash.
@@ -87,15 +89,17 @@ pub(crate) unsafe fn by_name<T>(
     if unsafe { !goes_along(environment) } {
         return run(file, arguments);
     }
-    let (mut found, mut pmsocks) = ([0; LONGEST_PATH], [0; LONGEST_PATH]);
+    let mut found = [0; LONGEST_PATH];
     // SAFETY: the caller's duty.
-    let is_found = !file.is_null() && search(unsafe { CStr::from_ptr(file) }, &mut found);
-    let path = CStr::from_bytes_until_nul(&found).unwrap_or_default();
-    if !is_found || !needs_supervision(path) {
+    if file.is_null() || !search(unsafe { CStr::from_ptr(file) }, &mut found) {
         return run(file, arguments);
     }
-    // SAFETY: the caller's duty.
-    unsafe { supervised(launcher(&mut pmsocks), path.as_ptr(), arguments, run) }
+    let path = CStr::from_bytes_until_nul(&found).unwrap_or_default();
+    match static_program(path) {
+        // SAFETY: the caller's duty.
+        Some(program) => unsafe { supervised(program, path.as_ptr(), arguments, run) },
+        None => run(file, arguments),
+    }
 }
 
 /// Whether the environment that a program gets would have this library loaded into it, if it were
@@ -145,7 +149,7 @@ fn search(file: &CStr, found: &mut [u8; LONGEST_PATH]) -> bool {
 
 /// Whether execvp(3) does not go on to the next folder: what is no file, or closed to the user, is not it.
 fn is_program(path: &CStr) -> bool {
-    let is_file = |facts: rustix::fs::Stat| FileType::from_raw_mode(facts.st_mode).is_file();
+    let is_file = |facts: Stat| FileType::from_raw_mode(facts.st_mode).is_file();
     stat(path).is_ok_and(is_file) && is_executable(path)
 }
 
@@ -166,48 +170,40 @@ fn put(room: &mut [u8; LONGEST_PATH], parts: &[&[u8]]) -> bool {
     true
 }
 
-/// Whether the dynamic linker would not load this library into it.
-fn needs_supervision(path: &CStr) -> bool {
+/// Which file it is, by device and inode.
+type Identity = (u64, u64);
+
+fn identity(facts: &Stat) -> Identity {
+    (facts.st_dev, facts.st_ino)
+}
+
+/// The program that is executed, or interprets a script, if the dynamic linker would not load this
+/// library into it.
+#[inline(never)]
+fn static_program(path: &CStr) -> Option<Identity> {
     let mut place = [0; LONGEST_PATH];
     if !put(&mut place, &[path.to_bytes()]) {
-        return false;
+        return None;
     }
+    let mut start = [0; START];
     for _ in 0..SCRIPTS {
-        let mut start = [0; START];
         let path = CStr::from_bytes_until_nul(&place).unwrap_or_default();
-        let Ok(start) = read(path, &mut start) else {
-            return false;
-        };
+        let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let count = retry_on_intr(|| pread(&file, start.as_mut_slice(), 0)).ok()?;
+        let start = start.get(..count).unwrap_or_default();
         let Some(line) = start.strip_prefix(b"#!") else {
-            return is_static(start) && !is_launcher(path);
+            let facts = fstat(&file).ok().filter(|_| is_static(start));
+            return facts.as_ref().map(identity);
         };
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let mut words = line
             .split(u8::is_ascii_whitespace)
             .filter(|word| !word.is_empty());
-        let Some(interpreter) = words.next() else {
-            return false;
-        };
-        if !put(&mut place, &[interpreter]) {
-            return false;
+        if !put(&mut place, &[words.next()?]) {
+            return None;
         }
     }
-    false
-}
-
-/// Whether it is pmsocks itself, which sees for itself to what it is to run.
-fn is_launcher(path: &CStr) -> bool {
-    let mut found = [0; LONGEST_PATH];
-    let launcher = launcher(&mut found).and_then(|launcher| stat(launcher).ok());
-    launcher
-        .zip(stat(path).ok())
-        .is_some_and(|(ours, it)| (ours.st_dev, ours.st_ino) == (it.st_dev, it.st_ino))
-}
-
-fn read<'a>(path: &CStr, room: &'a mut [u8; START]) -> Result<&'a [u8], Errno> {
-    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let count = retry_on_intr(|| pread(&file, room.as_mut_slice(), 0))?;
-    Ok(room.get(..count).unwrap_or_default())
+    None
 }
 
 /// Whether a program has no interpreter, which is the dynamic linker (elf(5)), or is one of 32 bits,
@@ -232,19 +228,37 @@ fn is_static(start: &[u8]) -> bool {
         || (start.starts_with(b"\x7fELF\x02") && headers().unwrap_or(false))
 }
 
-/// Without a launcher, the program is on its own.
+/// Has pmsocks supervise it. Without pmsocks, the program is on its own, and so is pmsocks itself, which
+/// sees for itself to what it is to run.
 ///
 /// # Safety
 /// As for [`by_path`].
+#[inline(never)]
 unsafe fn supervised<T>(
-    launcher: Option<&CStr>,
+    program: Identity,
     path: *const c_char,
     arguments: *const *const c_char,
     run: impl FnOnce(*const c_char, *const *const c_char) -> T,
 ) -> T {
-    let Some(launcher) = launcher else {
+    let mut found = [0; LONGEST_PATH];
+    let is_another = |launcher: &&CStr| stat(*launcher).is_ok_and(|it| identity(&it) != program);
+    let Some(launcher) = launcher(&mut found).filter(is_another) else {
         return run(path, arguments);
     };
+    // SAFETY: the caller's duty.
+    unsafe { launched(launcher, path, arguments, run) }
+}
+
+/// Runs the launcher, to supervise a program.
+///
+/// # Safety
+/// As for [`by_path`].
+unsafe fn launched<T>(
+    launcher: &CStr,
+    path: *const c_char,
+    arguments: *const *const c_char,
+    run: impl FnOnce(*const c_char, *const *const c_char) -> T,
+) -> T {
     // SAFETY: the list ends with a null pointer.
     let count = unsafe { length(arguments) };
     let needed = count + BEFORE.len() + 2;
@@ -331,8 +345,7 @@ mod tests {
                 unsafe { (length(list), (*list.add(BEFORE.len())).is_null()) }
             };
             // SAFETY: both are as they should be.
-            let seen =
-                unsafe { supervised(Some(c"/pmsocks"), c"/path".as_ptr(), given.as_ptr(), seen) };
+            let seen = unsafe { launched(c"/pmsocks", c"/path".as_ptr(), given.as_ptr(), seen) };
             assert_eq!(seen, (BEFORE.len() + count.max(1), false));
         }
     }

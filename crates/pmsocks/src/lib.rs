@@ -1,10 +1,11 @@
 //! What the two programs of `pmsocks(1)` do alike: begin, read the configuration, say what is wrong,
 //! and become the program that the user wants.
 //!
-//! - `pmsocks`, the launcher, finds out how the program's connections can be taken over. It never
-//!   connects and never looks up a user, so that it can be linked statically: its start is part of
-//!   each program's.
-//! - `pmsocks-connect` makes connections: those of a program that it supervises, or one to try.
+//! - `pmsocks`, the launcher, finds out how the program's connections can be taken over. It asks
+//!   nobody for anything, no resolver and no name server, so that it can be linked statically: its
+//!   start is part of each program's.
+//! - `pmsocks-connect` makes connections: those of a program that it supervises, one to try, or those
+//!   to the name server of `SOCKS_NS`.
 
 #![deny(unsafe_code)]
 
@@ -12,6 +13,7 @@
 mod begin;
 mod configuration;
 mod exec;
+mod host;
 mod program;
 mod say;
 mod streams;
@@ -19,6 +21,7 @@ pub mod supervision;
 
 pub use begin::begin;
 pub use configuration::{Configuration, ConfigurationError};
+pub use host::split_port;
 pub use program::{Program, ProgramError, SHELL};
 pub use say::{complain, print};
 

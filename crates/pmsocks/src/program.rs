@@ -70,17 +70,7 @@ impl Program {
     /// # Errors
     /// What execve(2) answered.
     pub fn execute(&self) -> Result<Infallible, ProgramError> {
-        let environment: Strings = self
-            .environment
-            .iter()
-            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()])
-            .collect();
-        let arguments: Strings = self
-            .arguments
-            .iter()
-            .map(|argument| [argument.as_bytes()])
-            .collect();
-        let failure = execute(&self.path, &arguments, &environment);
+        let Err(failure) = self.execute_as_it_is();
         if failure != Errno::NOEXEC {
             return Err(ProgramError::from_exec(&self.path, failure));
         }
@@ -93,8 +83,28 @@ impl Program {
             .chain(rest)
             .map(|argument| [argument.as_bytes()])
             .collect();
-        let failure = execute(shell, &arguments, &environment);
+        let failure = execute(shell, &arguments, &self.variables());
         Err(ProgramError::from_exec(shell, failure))
+    }
+
+    /// The same, without a shell for what the system does not execute.
+    ///
+    /// # Errors
+    /// What execve(2) answered.
+    pub fn execute_as_it_is(&self) -> Result<Infallible, Errno> {
+        let arguments: Strings = self
+            .arguments
+            .iter()
+            .map(|argument| [argument.as_bytes()])
+            .collect();
+        Err(execute(&self.path, &arguments, &self.variables()))
+    }
+
+    fn variables(&self) -> Strings {
+        let variables = self.environment.iter();
+        variables
+            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()])
+            .collect()
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::check::{self, Place};
 use super::deb::Package;
-use crate::launcher;
+use crate::launcher::{self, Launcher};
 use crate::tree::{cargo, must, target};
 
 /// With which permissions a file is installed.
@@ -39,6 +39,8 @@ pub(super) struct Built {
     pub(super) file: PathBuf,
     pub(super) place: &'static str,
     pub(super) kind: Kind,
+    /// Whether it has all that it needs of other libraries in it.
+    pub(super) is_static: bool,
 }
 
 /// A package with one program.
@@ -51,9 +53,10 @@ pub(super) struct Contents {
     /// Where the program goes.
     pub(super) place: &'static str,
     /// Builds the program, where cargo's usual way is not the one.
-    pub(super) builder: Option<fn() -> Result<PathBuf>>,
+    pub(super) builder: Option<fn() -> Result<Launcher>>,
     pub(super) parts: &'static [Part],
-    /// Whose work is in it besides ours and the crates', as a paragraph of Debian's copyright file.
+    /// Whose work is in a static program besides ours and the crates', as a paragraph of Debian's
+    /// copyright file.
     pub(super) others: &'static str,
     pub(super) files: &'static [File],
     /// Folders that the package has for files of others.
@@ -79,26 +82,26 @@ impl Contents {
         build.args(["build", "--quiet", "--release"]);
         must(build.args(self.crates().flat_map(|krate| ["--package", krate])))?;
         let folder = target()?.join("release");
-        let file = match self.builder {
+        let built = match self.builder {
             Some(build) => build()?,
-            None => folder.join(self.program),
+            None => Launcher {
+                path: folder.join(self.program),
+                is_static: false,
+            },
         };
         let program = Built {
-            file,
+            file: built.path,
             place: self.place,
             kind: Kind::Program,
+            is_static: built.is_static,
         };
         let parts = self.parts.iter().map(|part| Built {
             file: folder.join(part.file),
             place: part.place,
             kind: part.kind,
+            is_static: false,
         });
         Ok(std::iter::once(program).chain(parts).collect())
-    }
-
-    /// Where what is built goes.
-    pub(super) fn built_places(&self) -> impl Iterator<Item = &'static str> {
-        std::iter::once(self.place).chain(self.parts.iter().map(|part| part.place))
     }
 
     /// Where a document about the package goes.
@@ -197,8 +200,10 @@ const PMSOCKS: Contents = Contents {
     others: "\
 Files: usr/bin/pmsocks
 Copyright: the gatehouse developers
-           2005-2020 Rich Felker and others (musl, which is linked with it)
-License: Expat
+           2005-2020 Rich Felker and others (musl, linked with it; Expat)
+           the LLVM project (libunwind, linked with it; Apache-2.0 with
+           the LLVM exception)
+License: Expat and Apache-2.0
 
 ",
     files: &[

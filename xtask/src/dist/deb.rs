@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::contents::Contents;
+use super::contents::{Built, Contents};
 use super::stage::{Stage, Texts, read};
 use crate::tree::{cargo, must, output, root, target};
 
@@ -27,10 +27,12 @@ pub(super) fn build(contents: &Contents) -> Result<Package> {
     fs::create_dir_all(&folder)?;
     let mut texts = texts(contents)?;
     let stage = Stage::lay_out(folder.join("stage"), contents, &built, &texts)?;
-    put_legal_texts(&stage, contents, &texts)?;
+    put_legal_texts(&stage, contents, &built, &texts)?;
     let sums = md5sums(&stage)?;
     stage.put_text("DEBIAN/md5sums", &sums)?;
-    texts.0.push(("depends", dependencies(&stage, contents)?));
+    texts
+        .0
+        .push(("depends", dependencies(&stage, contents, &built)?));
     texts.0.push(("size", size_in_kib(&stage)?));
     let control = texts.fill(&read(&contents.control_file("control"))?);
     stage.put_text("DEBIAN/control", &control)?;
@@ -75,7 +77,14 @@ fn texts(contents: &Contents) -> Result<Texts> {
 }
 
 /// Whose work is in the package, and on which terms.
-fn put_legal_texts(stage: &Stage, contents: &Contents, texts: &Texts) -> Result<()> {
+fn put_legal_texts(
+    stage: &Stage,
+    contents: &Contents,
+    built: &[Built],
+    texts: &Texts,
+) -> Result<()> {
+    let is_static = built.iter().any(|built| built.is_static);
+    let others = if is_static { contents.others } else { "" };
     let expat = fs::read_to_string(root().join("LICENSE-MIT"))?;
     let expat: String = expat
         .lines()
@@ -83,7 +92,7 @@ fn put_legal_texts(stage: &Stage, contents: &Contents, texts: &Texts) -> Result<
         .collect();
     let copyright = texts
         .fill(&read("debian/copyright")?)
-        .replace("@others@\n", contents.others)
+        .replace("@others@\n", others)
         .replace("@expat@\n", &expat);
     stage.put_text(&contents.document("copyright"), &copyright)?;
     let tree = ["--edges", "normal", "--prefix", "none", "--no-dedupe"];
@@ -125,18 +134,19 @@ fn md5sums(stage: &Stage) -> Result<String> {
 }
 
 /// The libraries that what was built needs.
-fn dependencies(stage: &Stage, contents: &Contents) -> Result<String> {
+fn dependencies(stage: &Stage, contents: &Contents, built: &[Built]) -> Result<String> {
     // The tool wants to be started in a source package.
     let source = tempfile::tempdir().context("cannot make a temporary folder")?;
     fs::create_dir(source.path().join("debian"))?;
     let package = contents.package;
     let control = format!("Source: gatehouse\n\nPackage: {package}\nArchitecture: any\n");
     fs::write(source.path().join("debian/control"), control)?;
-    let built = contents.built_places().map(|place| stage.at(place));
+    let dynamic = built.iter().filter(|built| !built.is_static);
+    let dynamic = dynamic.map(|built| stage.at(built.place));
     let found = output(
         Command::new("dpkg-shlibdeps")
             .arg("-O")
-            .args(built)
+            .args(dynamic)
             .current_dir(source.path()),
     )?;
     let depends = found

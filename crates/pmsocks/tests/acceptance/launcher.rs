@@ -398,6 +398,21 @@ fn children_are_followed() {
 }
 
 #[test]
+fn a_small_stack_is_enough_to_run_a_program() {
+    let bed = Bed::new();
+    let stub = bed.stub(Conduct::default());
+    let dynamic = Caller::new(Linkage::Dynamic);
+    let fixed = Caller::new(Linkage::Static);
+    for way in WAYS {
+        for program in ["true", fixed.path().to_str().unwrap()] {
+            let shown = lines(&dynamic.echo(&bed, way, &["spawn", program]));
+            assert_eq!(shown.last().unwrap(), "2 good", "{way:?} {shown:?}");
+        }
+    }
+    assert_eq!(stub.asked().len(), 2 * WAYS.len());
+}
+
+#[test]
 fn a_program_may_run_pmsocks_itself() {
     let bed = Bed::new();
     let danted = Danted::start(&bed.wall).unwrap();

@@ -96,7 +96,7 @@ fn assemble() -> Result<PathBuf> {
     let folder = tree::target()?.join("bench-pmsocks");
     fs::create_dir_all(&folder)?;
     for (part, name) in [
-        (launcher::build()?, LAUNCHER),
+        (launcher::build()?.path, LAUNCHER),
         (built.join("pmsocks-connect"), "pmsocks-connect"),
         (built.join(LIBRARY), LIBRARY),
     ] {

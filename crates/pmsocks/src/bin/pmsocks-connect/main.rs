@@ -1,19 +1,22 @@
 //! `pmsocks-connect`: the part of `pmsocks(1)` that makes connections itself: those of a program that it
-//! supervises, or one to try. `pmsocks` executes it.
+//! supervises, one to try, or those to a name server. `pmsocks` executes it.
 
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
 mod around;
 mod check;
+mod configuration;
+mod name_server;
 mod order;
 mod supervise;
 
 use std::env;
 use std::ffi::OsString;
 
+use configuration::ConfigurationError;
 use order::Order;
-use pmsocks_common::{Configuration, ConfigurationError, FAILURE, complain};
+use pmsocks_common::{FAILURE, complain, print};
 use supervise::SuperviseError;
 
 pmsocks_common::main!(run);
@@ -48,8 +51,9 @@ fn run(arguments: Vec<OsString>) -> u8 {
 
 fn obey(arguments: Vec<OsString>) -> Result<u8, ConnectError> {
     let order = Order::parse(arguments, env::vars_os()).ok_or(ConnectError::NoOrder)?;
-    let configuration = Configuration::load()?;
+    let configuration = configuration::load()?;
     match order {
+        Order::Servers => Ok(print(&format!("{}\n", configuration.settings.handed_on))),
         Order::Check(goal) => Ok(check::run(&goal, configuration)),
         Order::Supervise(program) => Ok(supervise::run(&program, configuration)?),
     }

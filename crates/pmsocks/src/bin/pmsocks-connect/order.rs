@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 
 use pmsocks_common::Program;
-use socks_dial::HANDED_ON;
 
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Order {
+    /// `--servers`: print what the name server of `SOCKS_NS` says about servers, for the library.
+    Servers,
     /// `--check HOST PORT`
     Check(Goal),
     /// `--supervise PATH NAME [ARGUMENT ...]`
@@ -29,6 +30,7 @@ impl Order {
     ) -> Option<Order> {
         let mut arguments = arguments.into_iter();
         match arguments.next()?.to_str()? {
+            "--servers" => arguments.next().is_none().then_some(Order::Servers),
             "--check" => {
                 let host = arguments.next()?.into_string().ok()?;
                 let port = arguments.next()?.to_str()?.parse().ok()?;
@@ -39,8 +41,7 @@ impl Order {
                 let program = Program {
                     path: arguments.next()?.into(),
                     arguments: arguments.collect(),
-                    // What pmsocks has found out about servers is of no use to the program.
-                    environment: environment.filter(|(name, _)| name != HANDED_ON).collect(),
+                    environment: environment.collect(),
                 };
                 (!program.arguments.is_empty()).then_some(Order::Supervise(program))
             }
@@ -54,9 +55,8 @@ mod tests {
     use super::*;
 
     fn parse(words: &[&str]) -> Option<Order> {
-        let environment = [(HANDED_ON, "x"), ("A", "1")].map(|(n, v)| (n.into(), v.into()));
         let words = words.iter().map(OsString::from).collect();
-        Order::parse(words, environment.into_iter())
+        Order::parse(words, [("A".into(), "1".into())].into_iter())
     }
 
     #[test]
@@ -79,10 +79,16 @@ mod tests {
     }
 
     #[test]
+    fn servers_can_be_asked_for() {
+        assert!(matches!(parse(&["--servers"]), Some(Order::Servers)));
+    }
+
+    #[test]
     fn nothing_else_is_understood() {
         for words in [
             &[][..],
             &["--help"],
+            &["--servers", "x"],
             &["--check"],
             &["--check", "moon"],
             &["--check", "moon", "80", "81"],

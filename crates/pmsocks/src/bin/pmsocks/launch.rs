@@ -1,5 +1,6 @@
 //! Executes the program: finds it, decides how its connections are taken over, and sets that up.
 
+use std::convert::Infallible;
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -7,24 +8,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::supervision::is_supervised;
-use pmsocks_common::{Configuration, Program, ProgramError};
+use pmsocks_common::{Configuration, ConfigurationError, Program, ProgramError};
 use socks_dial::{HANDED_ON, HandedOn, Settings, report};
 
-use crate::configuration::{self, ConfigurationError};
+use crate::connect::{self, ConnectError, Environment};
 use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls};
 use crate::find;
 use crate::options::{Call, Goal, Mode};
-use crate::parts::{self, MissingPart};
 use crate::preload::{self, PreloadError};
 use crate::rights;
 
 /// The variable that says where the configuration is.
 const ROUTES: &str = "PCP_SOCKS_CONF";
 
-/// The part that makes connections itself, and how it is told what to do.
-const CONNECT: &str = "pmsocks-connect";
-const SUPERVISE: &str = "--supervise";
-const CHECK: &str = "--check";
+/// The variable for whose sake what is done is told, and the one with the name server.
+const DEBUG: &str = "SOCKS_DEBUG";
+const NAME_SERVER: &str = "SOCKS_NS";
 
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +35,7 @@ pub(crate) enum LaunchError {
     #[error(transparent)]
     Executable(#[from] ExecutableError),
     #[error(transparent)]
-    Part(#[from] MissingPart),
+    Connect(#[from] ConnectError),
     #[error(transparent)]
     Preload(#[from] PreloadError),
     #[error("cannot find out what rights {} gives: {error}", path.display())]
@@ -68,47 +67,44 @@ impl LaunchError {
 }
 
 /// What takes connections over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Preload,
     Supervise,
+    /// The program, which is pmsocks too.
+    Itself,
 }
 
 /// Executes the program, or what supervises it. It comes back only if that fails.
-pub(crate) fn run(call: Call) -> LaunchError {
-    match prepare(call) {
-        Ok(program) => program.execute().unwrap_err().into(),
-        Err(error) => error,
+pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
+    if is_supervised() {
+        let program = Program {
+            path: find::program(&call.program)?,
+            arguments: arguments(call.name, call.program, call.arguments),
+            environment: env::vars_os().collect(),
+        };
+        if env::var_os(DEBUG).is_some() {
+            let path = program.path.display();
+            report(&format_args!("{path} is supervised as this process is"));
+        }
+        return Ok(program.execute()?);
     }
-}
-
-/// What is to be executed, and with what.
-fn prepare(call: Call) -> Result<Program, LaunchError> {
-    let configuration = configuration::load()?;
+    let Configuration { settings, routes } = Configuration::load()?;
     let path = find::program(&call.program)?;
     let executable = look_at(call.mode, &path)?;
     let privilege = gained_by(&executable.path)?;
     let environment: Vec<_> = env::vars_os().collect();
     // The library that is in that program calls pmsocks so.
     let is_started_by_a_program = call.name.is_some() && preload::is_in(&environment);
-    let name = call.name.unwrap_or(call.program);
     let mut program = Program {
         path,
-        arguments: [name].into_iter().chain(call.arguments).collect(),
+        arguments: arguments(call.name, call.program, call.arguments),
         environment,
     };
-    let Configuration { settings, routes } = &configuration;
-    if is_supervised() {
-        if settings.debug {
-            let path = executable.path.display();
-            report(&format_args!("{path} is supervised as this process is"));
-        }
-        return Ok(program);
-    }
     if let Some(how) = privilege {
         if is_started_by_a_program {
             // It goes without, as every program with rights of its own that a program executes.
-            return Ok(program);
+            return Ok(program.execute()?);
         }
         let path = executable.path;
         return Err(LaunchError::Privileged { path, how });
@@ -121,63 +117,42 @@ fn prepare(call: Call) -> Result<Program, LaunchError> {
                 "{file}: shell commands are not run: {untrusted}"
             ));
         }
-        tell(&way, &executable);
+        tell(way, &executable);
     }
     match way {
+        Way::Supervise => return Ok(connect::supervise(program)?),
         Way::Preload => {
-            hand_on_servers(&mut program.environment, settings);
-            hand_on_routes(&mut program.environment, settings);
-            preload::add(&mut program.environment, &preload::library()?);
-            Ok(program)
+            let library = preload::library()?;
+            hand_on_servers(&mut program.environment)?;
+            hand_on_routes(&mut program.environment, &settings);
+            preload::add(&mut program.environment, &library);
         }
-        Way::Supervise => {
-            let arguments = [SUPERVISE.into(), program.path.into()];
-            let arguments = arguments.into_iter().chain(program.arguments);
-            connect(arguments, program.environment, settings)
-        }
+        Way::Itself => {}
     }
+    Ok(program.execute()?)
 }
 
 /// Has a connection tried, and says which line decides on it. It comes back only if it fails.
-pub(crate) fn check(goal: Goal) -> LaunchError {
-    let prepare = || {
-        if is_supervised() {
-            return Err(LaunchError::Supervised);
-        }
-        let configuration = configuration::load()?;
-        let arguments = [CHECK.into(), goal.host.into(), goal.port.to_string().into()];
-        let environment = env::vars_os().collect();
-        connect(arguments, environment, &configuration.settings)
-    };
-    match prepare() {
-        Ok(program) => program.execute().unwrap_err().into(),
-        Err(error) => error,
+pub(crate) fn check(goal: Goal) -> Result<Infallible, LaunchError> {
+    if is_supervised() {
+        return Err(LaunchError::Supervised);
     }
+    Ok(connect::check(goal, env::vars_os().collect())?)
 }
 
-/// The program that makes connections itself.
-fn connect(
-    arguments: impl IntoIterator<Item = OsString>,
-    mut environment: Vec<(OsString, OsString)>,
-    settings: &Settings,
-) -> Result<Program, LaunchError> {
-    hand_on_servers(&mut environment, settings);
-    preload::remove(&mut environment);
-    let path = parts::find(CONNECT)?;
-    Ok(Program {
-        arguments: [CONNECT.into()].into_iter().chain(arguments).collect(),
-        path,
-        environment,
-    })
+/// With the program's name in front.
+fn arguments(name: Option<OsString>, path: OsString, rest: Vec<OsString>) -> Vec<OsString> {
+    [name.unwrap_or(path)].into_iter().chain(rest).collect()
 }
 
-fn tell(way: &Way, executable: &Executable) {
-    let what = match way {
-        Way::Preload => "preloading",
-        Way::Supervise => "supervising",
-    };
+fn tell(way: Way, executable: &Executable) {
     let path = executable.path.display();
-    report(&format_args!("{what}: {path} {}", executable.kind));
+    let kind = &executable.kind;
+    match way {
+        Way::Preload => report(&format_args!("preloading: {path} {kind}")),
+        Way::Supervise => report(&format_args!("supervising: {path} {kind}")),
+        Way::Itself => report(&format_args!("{path} is pmsocks, and sees for itself")),
+    }
 }
 
 /// Looks at the program. An interpreter that is not there is the program's trouble, as in a shell.
@@ -211,14 +186,14 @@ fn gained_by(path: &Path) -> Result<Option<&'static str>, LaunchError> {
 
 fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     match (mode, &executable.kind) {
-        // It sees for itself to what it is to run.
-        (_, Kind::NoLibrary(_)) if is_this_program(&executable.path) => Ok(Way::Preload),
+        (Mode::Supervise, _) => Ok(Way::Supervise),
+        _ if is_this_program(&executable.path) => Ok(Way::Itself),
         (Mode::Preload, Kind::NoLibrary(why)) => Err(LaunchError::NoLibrary {
             path: executable.path.clone(),
             why: why.clone(),
         }),
         (Mode::Preload, _) | (Mode::Auto, Kind::Dynamic) => Ok(Way::Preload),
-        (Mode::Supervise, _) | (Mode::Auto, _) => Ok(Way::Supervise),
+        (Mode::Auto, _) => Ok(Way::Supervise),
     }
 }
 
@@ -232,16 +207,20 @@ fn is_this_program(path: &Path) -> bool {
     })
 }
 
-/// Tells what the name server of `SOCKS_NS` said.
-fn hand_on_servers(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
-    if settings.handed_on != HandedOn::default() {
-        set(environment, HANDED_ON, settings.handed_on.to_string());
+/// Tells the library what the name server says, if there is one to ask.
+fn hand_on_servers(environment: &mut Environment) -> Result<(), ConnectError> {
+    if env::var_os(NAME_SERVER).is_some_and(|value| !value.is_empty()) {
+        let servers = connect::servers(environment)?;
+        if servers != HandedOn::default() {
+            set(environment, HANDED_ON, servers.to_string());
+        }
     }
+    Ok(())
 }
 
 /// Tells where the configuration is: a path from this folder leads elsewhere for what the program
 /// executes in another one.
-fn hand_on_routes(environment: &mut Vec<(OsString, OsString)>, settings: &Settings) {
+fn hand_on_routes(environment: &mut Environment, settings: &Settings) {
     let file = &settings.routes_file;
     if let Some(file) = std::path::absolute(file)
         .ok()
@@ -251,7 +230,7 @@ fn hand_on_routes(environment: &mut Vec<(OsString, OsString)>, settings: &Settin
     }
 }
 
-fn set(environment: &mut Vec<(OsString, OsString)>, variable: &str, value: impl Into<OsString>) {
+fn set(environment: &mut Environment, variable: &str, value: impl Into<OsString>) {
     environment.retain(|(name, _)| name != variable);
     environment.push((variable.into(), value.into()));
 }

@@ -4,16 +4,16 @@
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
-mod configuration;
+mod connect;
 mod executable;
 mod find;
 mod launch;
-mod name_server;
 mod options;
 mod parts;
 mod preload;
 mod rights;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 
 use launch::LaunchError;
@@ -42,12 +42,13 @@ fn run(arguments: Vec<OsString>) -> u8 {
         }
         Ok(Order::Help) => print(USAGE),
         Ok(Order::Version) => print(concat!("pmsocks ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Order::Check(goal)) => fail(&launch::check(goal)),
-        Ok(Order::Run(call)) => fail(&launch::run(call)),
+        Ok(Order::Check(goal)) => failed(launch::check(goal)),
+        Ok(Order::Run(call)) => failed(launch::run(call)),
     }
 }
 
-fn fail(error: &LaunchError) -> u8 {
+fn failed(launch: Result<Infallible, LaunchError>) -> u8 {
+    let Err(error) = launch;
     complain(&format!("{error}\n"));
     error.exit_status()
 }

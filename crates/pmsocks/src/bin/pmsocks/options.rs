@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
+use pmsocks_common::split_port;
 
 /// What `--help` prints, and what is said when there is nothing to run.
 pub(crate) const USAGE: &str = "\
@@ -153,25 +154,6 @@ impl FromStr for Goal {
             port: port.ok_or_else(wrong)?,
         })
     }
-}
-
-/// Takes `host`, `host:port`, `[address]`, `[address]:port` or a bare IPv6 address apart.
-pub(crate) fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
-    let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
-        let (host, rest) = bracketed.split_once(']')?;
-        match rest {
-            "" => (host, None),
-            _ => (host, Some(rest.strip_prefix(':')?)),
-        }
-    } else {
-        match text.split_once(':') {
-            Some((_, rest)) if rest.contains(':') => (text, None),
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        }
-    };
-    let blank = |character: char| character.is_whitespace() || character.is_control();
-    (!host.is_empty() && !host.contains(blank)).then_some((host, port))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::options::split_port;
 use messages::{Answer, Family, Query};
+use pmsocks_common::split_port;
 
 const PORT: u16 = 53;
 
