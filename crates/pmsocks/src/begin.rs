@@ -29,6 +29,10 @@ macro_rules! main {
             let status: u8 = $run(arguments);
             status.into()
         }
+
+        // Nothing begins there in tests.
+        #[cfg(test)]
+        const _: fn(::std::vec::Vec<::std::ffi::OsString>) -> u8 = $run;
     };
 }
 

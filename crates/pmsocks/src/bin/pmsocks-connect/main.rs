@@ -35,13 +35,6 @@ enum ConnectError {
 }
 
 /// Does what pmsocks says. The exit status.
-#[cfg_attr(
-    test,
-    expect(
-        dead_code,
-        reason = "the beginning that calls it is not there in tests"
-    )
-)]
 fn run(arguments: Vec<OsString>) -> u8 {
     obey(arguments).unwrap_or_else(|error| {
         complain(&format!("{error}\n"));

@@ -27,13 +27,6 @@ pmsocks_common::main!(run);
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// Does what the command line says. The exit status, if it comes back at all.
-#[cfg_attr(
-    test,
-    expect(
-        dead_code,
-        reason = "the beginning that calls it is not there in tests"
-    )
-)]
 fn run(arguments: Vec<OsString>) -> u8 {
     match Order::parse(arguments) {
         Err(error) => {
