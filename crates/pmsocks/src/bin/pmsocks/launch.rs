@@ -187,12 +187,13 @@ fn gained_by(path: &Path) -> Result<Option<&'static str>, LaunchError> {
 fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     match (mode, &executable.kind) {
         (Mode::Supervise, _) => Ok(Way::Supervise),
+        (_, Kind::Dynamic) => Ok(Way::Preload),
         _ if is_this_program(&executable.path) => Ok(Way::Itself),
         (Mode::Preload, Kind::NoLibrary(why)) => Err(LaunchError::NoLibrary {
             path: executable.path.clone(),
             why: why.clone(),
         }),
-        (Mode::Preload, _) | (Mode::Auto, Kind::Dynamic) => Ok(Way::Preload),
+        (Mode::Preload, _) => Ok(Way::Preload),
         (Mode::Auto, _) => Ok(Way::Supervise),
     }
 }
