@@ -1,5 +1,8 @@
 //! The configuration: the variables and the routes.
 
+use std::env;
+use std::ffi::OsString;
+
 use socks_conf::{LoadError, Routes};
 use socks_dial::{Settings, SettingsError};
 
@@ -33,4 +36,10 @@ impl Configuration {
         let routes = Routes::load(&settings.routes_file)?;
         Ok(Configuration { settings, routes })
     }
+}
+
+/// The name server of `SOCKS_NS`, if there is one to ask.
+#[must_use]
+pub fn name_server() -> Option<OsString> {
+    env::var_os("SOCKS_NS").filter(|value| !value.is_empty())
 }

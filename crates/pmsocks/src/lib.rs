@@ -20,9 +20,9 @@ mod streams;
 pub mod supervision;
 
 pub use begin::begin;
-pub use configuration::{Configuration, ConfigurationError};
+pub use configuration::{Configuration, ConfigurationError, name_server};
 pub use host::split_port;
-pub use program::{Program, ProgramError, SHELL};
+pub use program::{Environment, Program, ProgramError, SHELL};
 pub use say::{complain, print};
 
 /// The exit status that says that something is wrong with the call or the settings.

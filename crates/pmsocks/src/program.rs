@@ -13,15 +13,18 @@ use crate::exec::{self, Strings};
 /// Who runs a file that is neither a program nor begins with `#!`: a shell, as with execvp(3).
 pub const SHELL: &str = "/bin/sh";
 
+/// Variables, with their values.
+pub type Environment = Vec<(OsString, OsString)>;
+
 /// A program that is about to be executed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Program {
     /// Where it is.
     pub path: PathBuf,
     /// With its name in front, as the user wrote it.
     pub arguments: Vec<OsString>,
-    /// Names and values.
-    pub environment: Vec<(OsString, OsString)>,
+    /// What it gets of variables.
+    pub environment: Environment,
 }
 
 /// Why a program can't be run.

@@ -1,8 +1,8 @@
 //! The configuration, with the addresses of servers out of `SOCKS_NS`.
 
-use std::{env, fs};
+use std::fs;
 
-use pmsocks_common::Configuration;
+use pmsocks_common::{Configuration, name_server};
 use socks_conf::Server;
 use socks_dial::HandedOn;
 
@@ -24,7 +24,7 @@ pub(crate) enum ConfigurationError {
 /// Reads it, and asks the name server if there is one to ask.
 pub(crate) fn load() -> Result<Configuration, ConfigurationError> {
     let mut configuration = Configuration::load()?;
-    if let Some(name_server) = env::var_os("SOCKS_NS").filter(|value| !value.is_empty()) {
+    if let Some(name_server) = name_server() {
         let name_server = name_server.to_str().ok_or(ConfigurationError::NotText)?;
         configuration.settings.handed_on = ask_for_servers(name_server, &configuration)?;
     }

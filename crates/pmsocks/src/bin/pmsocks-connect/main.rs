@@ -14,9 +14,10 @@ mod supervise;
 use std::env;
 use std::ffi::OsString;
 
+use pmsocks_common::{FAILURE, complain, print};
+
 use configuration::ConfigurationError;
 use order::Order;
-use pmsocks_common::{FAILURE, complain, print};
 use supervise::SuperviseError;
 
 pmsocks_common::main!(run);

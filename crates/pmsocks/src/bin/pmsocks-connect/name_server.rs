@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
-use messages::{Answer, Family, Query};
 use pmsocks_common::split_port;
+
+use messages::{Answer, Family, Query};
 
 const PORT: u16 = 53;
 

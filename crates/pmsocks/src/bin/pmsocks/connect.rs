@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use pmsocks_common::Program;
+use pmsocks_common::{Environment, Program};
 use rustix::io::Errno;
 use socks_dial::HandedOn;
 
@@ -27,9 +27,6 @@ pub(crate) enum ConnectError {
     #[error("the program is not run, because it is not known where its SOCKS servers are")]
     NoServers,
 }
-
-/// Variables, with their values.
-pub(crate) type Environment = Vec<(OsString, OsString)>;
 
 /// Supervises a program. It comes back only if that fails.
 pub(crate) fn supervise(program: Program) -> Result<Infallible, ConnectError> {

@@ -8,10 +8,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::supervision::is_supervised;
-use pmsocks_common::{Configuration, ConfigurationError, Program, ProgramError};
+use pmsocks_common::{
+    Configuration, ConfigurationError, Environment, Program, ProgramError, name_server,
+};
 use socks_dial::{HANDED_ON, HandedOn, Settings, report};
 
-use crate::connect::{self, ConnectError, Environment};
+use crate::connect::{self, ConnectError};
 use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls};
 use crate::find;
 use crate::options::{Call, Goal, Mode};
@@ -21,9 +23,8 @@ use crate::rights;
 /// The variable that says where the configuration is.
 const ROUTES: &str = "PCP_SOCKS_CONF";
 
-/// The variable for whose sake what is done is told, and the one with the name server.
+/// The variable for whose sake what is done is told.
 const DEBUG: &str = "SOCKS_DEBUG";
-const NAME_SERVER: &str = "SOCKS_NS";
 
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -210,7 +211,7 @@ fn is_this_program(path: &Path) -> bool {
 
 /// Tells the library what the name server says, if there is one to ask.
 fn hand_on_servers(environment: &mut Environment) -> Result<(), ConnectError> {
-    if env::var_os(NAME_SERVER).is_some_and(|value| !value.is_empty()) {
+    if name_server().is_some() {
         let servers = connect::servers(environment)?;
         if servers != HandedOn::default() {
             set(environment, HANDED_ON, servers.to_string());

@@ -16,9 +16,10 @@ mod rights;
 use std::convert::Infallible;
 use std::ffi::OsString;
 
+use pmsocks_common::{FAILURE, complain, print};
+
 use launch::LaunchError;
 use options::{Order, USAGE};
-use pmsocks_common::{FAILURE, complain, print};
 
 pmsocks_common::main!(run);
 

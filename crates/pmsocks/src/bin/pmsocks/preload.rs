@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use pmsocks_common::Environment;
+
 use crate::parts::{self, MissingPart};
 
 const LIBRARY: &str = "libpmsocks_preload.so";
@@ -33,7 +35,7 @@ fn loadable(path: PathBuf) -> Result<PathBuf, PreloadError> {
 }
 
 /// Puts the library before what is to be preloaded already.
-pub(crate) fn add(environment: &mut Vec<(OsString, OsString)>, library: &Path) {
+pub(crate) fn add(environment: &mut Environment, library: &Path) {
     let before = take(environment).filter(|value| !value.is_empty());
     let mut value = library.as_os_str().to_owned();
     if let Some(before) = before {
@@ -49,7 +51,7 @@ pub(crate) fn add(environment: &mut Vec<(OsString, OsString)>, library: &Path) {
 }
 
 /// Takes the library out, for a program that another pmsocks serves in another way.
-pub(crate) fn remove(environment: &mut Vec<(OsString, OsString)>) {
+pub(crate) fn remove(environment: &mut Environment) {
     if let Some(value) = take(environment) {
         let left = without_ours(&value);
         if !left.is_empty() {
@@ -65,7 +67,7 @@ pub(crate) fn is_in(environment: &[(OsString, OsString)]) -> bool {
 }
 
 /// Takes the variable out of the environment, where it may stand more than once: the first counts.
-fn take(environment: &mut Vec<(OsString, OsString)>) -> Option<OsString> {
+fn take(environment: &mut Environment) -> Option<OsString> {
     let first = environment
         .iter()
         .find(|(name, _)| name == VARIABLE)

@@ -1,13 +1,13 @@
 //! The program's process, until it executes the program.
 
 use nix::unistd::{Pid, getppid};
+use pmsocks_common::{Program, ProgramError};
 use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::set_no_new_privs;
 
 use super::link::Link;
 use super::{ffi, filter};
-use pmsocks_common::{Program, ProgramError};
 
 /// Why it was not executed.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ mod socket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use pmsocks_common::Configuration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use socks_dial::report;
@@ -23,7 +24,6 @@ use super::stand_in;
 use super::tracee::Caller;
 use crate::around::Around;
 use job::{Finished, Job, Outcome};
-use pmsocks_common::Configuration;
 use settled::Settled;
 use socket::{Socket, set_flags};
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use pmsocks_common::{Configuration, Program};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
@@ -17,7 +18,6 @@ use rustix::process::{
 use super::connections::Connections;
 use super::link::{self, End, Link, Report};
 use super::{child, ffi, front};
-use pmsocks_common::{Configuration, Program};
 
 /// Starts the program's process and supervises it, and its children, until the last has ended. The exit
 /// status is that of this process, in which nobody is interested.

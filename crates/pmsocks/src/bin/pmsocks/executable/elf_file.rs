@@ -37,7 +37,6 @@ pub(super) struct ElfFile<'a> {
 }
 
 /// Where in the file there is machine code, and at which address it will be.
-#[derive(Clone, Copy)]
 struct Part {
     offset: u64,
     address: u64,

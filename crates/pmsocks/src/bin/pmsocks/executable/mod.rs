@@ -9,8 +9,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use elf_file::ElfFile;
 use pmsocks_common::SHELL;
+
+use elf_file::ElfFile;
 
 /// How many interpreters of interpreters are looked at; the kernel has a limit of this size too.
 const MAX_SCRIPTS: usize = 4;
