@@ -8,8 +8,8 @@ mod demo;
 mod dist;
 mod fuzz;
 mod interrupt;
-mod launcher;
 mod packages;
+mod startup;
 mod test;
 mod tree;
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::check::{self, Place};
 use super::deb::Package;
-use crate::launcher::{self, Launcher};
+use crate::startup::{self, Launcher};
 use crate::tree::{cargo, must, target};
 
 /// With which permissions a file is installed.
@@ -29,6 +29,8 @@ pub(super) struct Part {
     pub(super) krate: &'static str,
     /// How cargo calls it.
     pub(super) file: &'static str,
+    /// Builds it, where cargo's usual way is not the one.
+    pub(super) builder: Option<fn() -> Result<PathBuf>>,
     /// Where it goes.
     pub(super) place: &'static str,
     pub(super) kind: Kind,
@@ -80,7 +82,10 @@ impl Contents {
     pub(super) fn build(&self) -> Result<Vec<Built>> {
         let mut build = cargo();
         build.args(["build", "--quiet", "--release"]);
-        must(build.args(self.crates().flat_map(|krate| ["--package", krate])))?;
+        let program = self.builder.is_none().then_some(self.program);
+        let parts = self.parts.iter().filter(|part| part.builder.is_none());
+        let usual = program.into_iter().chain(parts.map(|part| part.krate));
+        must(build.args(usual.flat_map(|krate| ["--package", krate])))?;
         let folder = target()?.join("release");
         let built = match self.builder {
             Some(build) => build()?,
@@ -95,13 +100,17 @@ impl Contents {
             kind: Kind::Program,
             is_static: built.is_static,
         };
-        let parts = self.parts.iter().map(|part| Built {
-            file: folder.join(part.file),
-            place: part.place,
-            kind: part.kind,
-            is_static: false,
-        });
-        Ok(std::iter::once(program).chain(parts).collect())
+        let part = |part: &Part| {
+            let usual = || Ok(folder.join(part.file));
+            Ok(Built {
+                file: part.builder.map_or_else(usual, |build| build())?,
+                place: part.place,
+                kind: part.kind,
+                is_static: false,
+            })
+        };
+        let parts = self.parts.iter().map(part);
+        std::iter::once(Ok(program)).chain(parts).collect()
     }
 
     /// Where a document about the package goes.
@@ -182,17 +191,19 @@ const PMSOCKS: Contents = Contents {
     package: "gatehouse-pmsocks",
     program: "pmsocks",
     place: "usr/bin/pmsocks",
-    builder: Some(launcher::build),
+    builder: Some(startup::launcher),
     parts: &[
         Part {
             krate: "pmsocks",
             file: "pmsocks-connect",
+            builder: None,
             place: "usr/lib/gatehouse/pmsocks-connect",
             kind: Kind::Program,
         },
         Part {
             krate: "pmsocks-preload",
             file: "libpmsocks_preload.so",
+            builder: Some(startup::library),
             place: "usr/lib/gatehouse/libpmsocks_preload.so",
             kind: Kind::Data,
         },

@@ -13,7 +13,7 @@ use super::super::proxy::first_file;
 use super::super::suite;
 use super::load::Work;
 use super::settings;
-use crate::{launcher, tree};
+use crate::{startup, tree};
 
 /// What takes a client through the firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,16 +89,14 @@ const LIBRARY: &str = "libpmsocks_preload.so";
 
 /// Builds ours, and puts all parts into one folder: they look for each other beside themselves.
 fn assemble() -> Result<PathBuf> {
-    for package in ["pmsocks", "pmsocks-preload"] {
-        cargo_build_release(package)?;
-    }
+    cargo_build_release("pmsocks")?;
     let built = tree::target()?.join("release");
     let folder = tree::target()?.join("bench-pmsocks");
     fs::create_dir_all(&folder)?;
     for (part, name) in [
-        (launcher::build()?.path, LAUNCHER),
+        (startup::launcher()?.path, LAUNCHER),
         (built.join("pmsocks-connect"), "pmsocks-connect"),
-        (built.join(LIBRARY), LIBRARY),
+        (startup::library()?, LIBRARY),
     ] {
         // One that is in use can't be written.
         let _ = fs::remove_file(folder.join(name));

@@ -1,0 +1,73 @@
+//! What each program that pmsocks runs has to wait for, built as it is to be installed: the launcher, and
+//! the library that is loaded into the program. They take longer to link than the rest, and then have
+//! fewer pages that a start touches.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::tree::{cargo, host, must, output, rustc, target, works};
+
+/// The profile in the workspace's `Cargo.toml`.
+const PROFILE: &str = "startup";
+
+/// Where the linker puts code, rather than where the kernel likes: the launcher gets nobody's rights but
+/// its user's and reads nothing but the program that it is about to execute, and adding up the addresses
+/// of a program that could lie anywhere is a tenth of its time.
+const AT_FIXED_ADDRESSES: [&str; 2] = ["-C", "relocation-model=static"];
+
+/// The launcher `pmsocks`.
+pub(crate) struct Launcher {
+    pub(crate) path: PathBuf,
+    pub(crate) is_static: bool,
+}
+
+/// Builds the launcher, linked statically, with musl: what a dynamic linker and glibc do first takes
+/// longer than all that it does itself. Where the toolchain has no standard library for musl and gets
+/// none, it is linked dynamically.
+pub(crate) fn launcher() -> Result<Launcher> {
+    let mut build = cargo();
+    build.args(["rustc", "--quiet", "--profile", PROFILE]);
+    build.args(["--package", "pmsocks", "--bin", "pmsocks"]);
+    let Some(musl) = musl()? else {
+        eprintln!("no standard library for musl: the launcher is linked dynamically");
+        must(&mut build)?;
+        return Ok(Launcher {
+            path: target()?.join(PROFILE).join("pmsocks"),
+            is_static: false,
+        });
+    };
+    build
+        .args(["--target", &musl, "--"])
+        .args(AT_FIXED_ADDRESSES);
+    must(&mut build)?;
+    Ok(Launcher {
+        path: target()?.join(musl).join(PROFILE).join("pmsocks"),
+        is_static: true,
+    })
+}
+
+/// Builds the library.
+pub(crate) fn library() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--profile", PROFILE]);
+    must(build.args(["--package", "pmsocks-preload"]))?;
+    Ok(target()?.join(PROFILE).join("libpmsocks_preload.so"))
+}
+
+/// What rustc calls this machine with musl, if it can build for it.
+fn musl() -> Result<Option<String>> {
+    let musl = host()?.replace("-gnu", "-musl");
+    if has_library(&musl)? {
+        return Ok(Some(musl));
+    }
+    eprintln!("adding the standard library for {musl} to the toolchain");
+    works(Command::new("rustup").args(["target", "add", &musl]));
+    Ok(has_library(&musl)?.then_some(musl))
+}
+
+fn has_library(target: &str) -> Result<bool> {
+    let folder = output(rustc().args(["--print", "target-libdir", "--target", target]))?;
+    Ok(Path::new(&folder).is_dir())
+}
