@@ -19,7 +19,7 @@ use crate::pending::{self, Begun, Ticket};
 use crate::plan::{Destination, Plan, plan};
 use crate::stand_in::{borrow, briefly_aside, put};
 use crate::state::STATE;
-use crate::{clib, commands, helper, next, outcomes};
+use crate::{clib, commands, helper, next, outcomes, profiles};
 
 /// What becomes of a call.
 pub(crate) enum Way {
@@ -206,6 +206,7 @@ fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Re
         }
         let cookie = sockopt::socket_cookie(dial.socket())?;
         STATE.with(|state| state.outcomes.add(cookie, target, outcome));
+        profiles::expect();
     }
     if waits {
         fcntl_setfl(borrow(fd), flags)?;

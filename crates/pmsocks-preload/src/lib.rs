@@ -37,6 +37,7 @@ mod numbers;
 mod outcomes;
 mod pending;
 mod plan;
+mod profiles;
 mod stand_in;
 mod state;
 

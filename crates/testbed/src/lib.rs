@@ -54,6 +54,7 @@ mod ports;
 mod process;
 mod sasl;
 mod scratch;
+mod slow_sends;
 mod stub;
 mod virt;
 mod wire;
@@ -64,8 +65,8 @@ pub use client::{Client, Finished, Running};
 pub use daemon::Daemon;
 pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use firewall::{
-    Conduct, Danted, DantedBuilder, Firewall, Held, Host, Microsocks, NameServer, SocksAsked,
-    SocksStub, Who,
+    Conduct, Danted, DantedBuilder, Firewall, Held, Host, Microsocks, NameServer, Pieces,
+    SocksAsked, SocksStub, Who,
 };
 pub use net_program::{Linkage, NetProgram};
 pub use network::own_network;
@@ -77,6 +78,7 @@ pub use ports::free_port;
 pub use process::{Process, clean_command};
 pub use sasl::SaslUsers;
 pub use scratch::Scratch;
+pub use slow_sends::SlowSends;
 pub use stub::{Stop, Stub};
 pub use virt::{
     GUEST_BANNER, Libvirtd, LibvirtdBuilder, VirtFrame, VirtStub, VirtWire, Virtproxyd,

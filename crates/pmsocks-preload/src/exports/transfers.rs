@@ -3,6 +3,7 @@
 //! SOCKS server. What does not block meets the stand-in, which says EAGAIN, as it would, too.
 
 use std::ffi::{c_int, c_uint, c_void};
+use std::slice;
 
 use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
@@ -11,7 +12,7 @@ use rustix::io::Errno;
 use crate::guard::guarded;
 use crate::lock::is_held;
 use crate::pending::is_any;
-use crate::{clib, connecting, next, outcomes};
+use crate::{clib, connecting, next, outcomes, profiles};
 
 /// Waits until no stand-in is at the number, where a transfer would wait. A socket whose connection
 /// has failed tells so once, as after any other failure.
@@ -57,6 +58,23 @@ transfers! {
     recvmmsg(flags; messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
     write(0; bytes: *const c_void, count: size_t) -> ssize_t;
     writev(0; parts: *const iovec, count: c_int) -> ssize_t;
-    send(flags; bytes: *const c_void, count: size_t, flags: c_int) -> ssize_t;
     sendmmsg(flags; messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
+}
+
+/// # Safety
+/// As for send(2).
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn send(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int) -> ssize_t {
+    if let Err(failure) = before(fd, flags) {
+        clib::set_errno(failure);
+        return -1;
+    }
+    let more = if bytes.is_null() {
+        0
+    } else {
+        // SAFETY: the caller has `count` bytes there to be read.
+        profiles::flags(unsafe { slice::from_raw_parts(bytes.cast(), count) })
+    };
+    // SAFETY: the caller's arguments, and a flag.
+    unsafe { next::send(fd, bytes, count, flags | more) }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testbed::{Client, Conduct, Danted, Firewall, Linkage, Pmcd, Who, packages};
+use testbed::{Client, Conduct, Danted, Firewall, Linkage, Pieces, Pmcd, SlowSends, Who, packages};
 
 use crate::fixture::{Bed, Caller, EVERYWHERE, MODES, WAYS, Way, lines};
 
@@ -26,6 +26,29 @@ fn pminfo_shows_a_metric_of_a_host_outside() {
         |bed, way| bed.through(way, &words),
         |_, way, shown| assert!(shown.contains("value \"alpha\""), "{way:?}: {shown}"),
     );
+}
+
+/// Alone, it would have the request behind it wait for 40 ms in many a SOCKS server.
+#[test]
+fn the_profile_of_a_fetch_goes_out_with_the_fetch() {
+    let bed = Bed::new();
+    let _pmcd = bed.pmcd();
+    let pieces = Pieces::default();
+    let _stub = bed.stub(Conduct {
+        relays: true,
+        pieces: Some(pieces.clone()),
+        ..Conduct::default()
+    });
+    let slow = SlowSends::make().unwrap();
+    let words = ["pminfo", "-h", Firewall::OUTSIDE, "-f", "pmcd.hostname"];
+    let client = bed.through(MODES[0], &words);
+    let shown = client.env("LD_PRELOAD", slow.path()).run().unwrap();
+    assert!(shown.succeeded().unwrap().contains("value \"alpha\""));
+    let pieces = pieces.all();
+    let profile = pieces.iter().find(|piece| piece[4..8] == [0, 0, 0x70, 2]);
+    let behind = profile.expect("a profile comes first").get(28..);
+    let fetch = behind.and_then(|behind| behind.get(4..8));
+    assert_eq!(fetch, Some(&[0, 0, 0x70, 0x14][..]), "{pieces:?}");
 }
 
 #[test]

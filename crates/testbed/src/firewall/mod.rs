@@ -11,7 +11,7 @@ pub use danted::{Danted, DantedBuilder};
 pub use host::{Host, Who};
 pub use microsocks::Microsocks;
 pub use name_server::NameServer;
-pub use socks_stub::{Conduct, Held, SocksAsked, SocksStub};
+pub use socks_stub::{Conduct, Held, Pieces, SocksAsked, SocksStub};
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,7 @@
 //! A SOCKS server that plays a part: what real ones do only when they fail, or never.
 
 use std::fmt;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Conduct {
     pub credentials: Option<(&'static str, &'static str)>,
     /// Makes the connections that it is asked for. Names are those in `/etc/hosts` of its host.
     pub relays: bool,
+    /// Notes what it relays to targets, piece by piece as it gets it.
+    pub pieces: Option<Pieces>,
     /// Answers requests with this code; `None` grants them.
     pub code: Option<u8>,
     /// Takes connections and says nothing.
@@ -62,6 +65,18 @@ impl Held {
                 .1
                 .wait_timeout_while(released, PATIENCE, |released| !*released),
         );
+    }
+}
+
+/// What a [`SocksStub`] has relayed to targets.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Pieces {
+    /// All so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Vec<u8>> {
+        lock(&self.0).clone()
     }
 }
 
@@ -169,7 +184,10 @@ impl Visit<'_> {
         std::thread::scope(|scope| {
             scope.spawn(|| pass_on(target, client));
             if !std::ptr::eq(target, client) {
-                pass_on(client, target);
+                match &self.conduct.pieces {
+                    None => pass_on(client, target),
+                    Some(pieces) => pass_on_in_pieces(client, target, pieces),
+                }
             }
         });
         Ok(())
@@ -338,6 +356,19 @@ impl Visit<'_> {
 fn pass_on(mut from: &TcpStream, mut to: &TcpStream) {
     // A connection that breaks has ended as well; the other side hears of it here.
     let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// The same, and notes each piece.
+fn pass_on_in_pieces(mut from: &TcpStream, mut to: &TcpStream, pieces: &Pieces) {
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        let piece = &bytes[..count];
+        lock(&pieces.0).push(piece.to_vec());
+        if to.write_all(piece).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(Shutdown::Write);
 }
 
