@@ -1,12 +1,13 @@
 //! What is to be done with connections: the settings and the routes, read once, when the library is
 //! loaded.
 
+use std::env;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use socks_conf::{Asked, Decision, NameDecision, Routes, User};
-use socks_dial::{Settings, is_local_address, report};
+use socks_dial::{BEGINS, Settings, is_local_address, report};
 
 use crate::clib;
 
@@ -20,6 +21,9 @@ pub(crate) struct Plan {
 
 static PLAN: OnceLock<Result<Plan, String>> = OnceLock::new();
 
+/// The exit status of pmsocks where something is wrong with the call or the settings.
+const FAILURE: i32 = 1;
+
 /// Whether it was told already that there is no plan.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
@@ -32,6 +36,25 @@ pub(crate) fn plan() -> Result<&'static Plan, Errno> {
         }
         Errno::ACCESS
     })
+}
+
+/// Reads it. In the program that the user of pmsocks has asked for, one that cannot be read is the end:
+/// it goes as pmsocks does where it finds something wrong.
+pub(crate) fn begin() {
+    let plan = PLAN.get_or_init(read);
+    if env::var_os(BEGINS).is_none() {
+        return;
+    }
+    // SAFETY: the program has not begun, so that nobody else looks at its variables.
+    unsafe { env::remove_var(BEGINS) };
+    match plan {
+        Ok(plan) => plan.settings.tell_what_is_off(&plan.routes),
+        Err(error) => {
+            report(&format_args!("{error}"));
+            // SAFETY: nothing of the program has begun yet.
+            unsafe { libc::_exit(FAILURE) }
+        }
+    }
 }
 
 /// Whether a line is wanted on standard error.

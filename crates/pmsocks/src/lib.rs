@@ -1,5 +1,5 @@
-//! What the two programs of `pmsocks(1)` do alike: begin, read the configuration, say what is wrong,
-//! and become the program that the user wants.
+//! What the two programs of `pmsocks(1)` do alike: begin, say what is wrong, and become the program that
+//! the user wants.
 //!
 //! - `pmsocks`, the launcher, finds out how the program's connections can be taken over. It asks
 //!   nobody for anything, no resolver and no name server, so that it can be linked statically: its
@@ -11,18 +11,22 @@
 
 #[expect(unsafe_code, reason = "C's start-up hands over the arguments")]
 mod begin;
-mod configuration;
+mod environment;
 mod exec;
 mod host;
+mod name_server;
+mod origin;
 mod program;
 mod say;
 mod streams;
 pub mod supervision;
 
 pub use begin::begin;
-pub use configuration::{Configuration, ConfigurationError, name_server};
+pub use environment::Environment;
 pub use host::split_port;
-pub use program::{Environment, Program, ProgramError, SHELL};
+pub use name_server::name_server;
+pub use origin::executed_as;
+pub use program::{Program, ProgramError, SHELL};
 pub use say::{complain, print};
 
 /// The exit status that says that something is wrong with the call or the settings.

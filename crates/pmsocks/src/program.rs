@@ -1,20 +1,18 @@
 //! A program that is about to be executed, and why it can't be, as a shell puts it.
 
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::exec::{self, Strings};
+use crate::environment::Environment;
+use crate::exec;
 
 /// Who runs a file that is neither a program nor begins with `#!`: a shell, as with execvp(3).
 pub const SHELL: &str = "/bin/sh";
-
-/// Variables, with their values.
-pub type Environment = Vec<(OsString, OsString)>;
 
 /// A program that is about to be executed.
 #[derive(Debug)]
@@ -81,12 +79,7 @@ impl Program {
         let shell = Path::new(SHELL);
         let own = [shell.as_os_str(), self.path.as_os_str()];
         let rest = self.arguments.iter().skip(1).map(OsString::as_os_str);
-        let arguments: Strings = own
-            .into_iter()
-            .chain(rest)
-            .map(|argument| [argument.as_bytes()])
-            .collect();
-        let failure = execute(shell, &arguments, &self.variables());
+        let failure = self.execute_with(shell, own.into_iter().chain(rest));
         Err(ProgramError::from_exec(shell, failure))
     }
 
@@ -95,26 +88,18 @@ impl Program {
     /// # Errors
     /// What execve(2) answered.
     pub fn execute_as_it_is(&self) -> Result<Infallible, Errno> {
-        let arguments: Strings = self
-            .arguments
-            .iter()
-            .map(|argument| [argument.as_bytes()])
-            .collect();
-        Err(execute(&self.path, &arguments, &self.variables()))
+        let arguments = self.arguments.iter().map(OsString::as_os_str);
+        Err(self.execute_with(&self.path, arguments))
     }
 
-    fn variables(&self) -> Strings {
-        let variables = self.environment.iter();
-        variables
-            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()])
-            .collect()
+    fn execute_with<'a>(&self, path: &Path, arguments: impl Iterator<Item = &'a OsStr>) -> Errno {
+        let terminated = |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Errno::INVAL);
+        let execute = || {
+            let path = terminated(path.as_os_str())?;
+            let arguments: Vec<_> = arguments.map(terminated).collect::<Result<_, _>>()?;
+            exec::execute(&path, &arguments, &self.environment)
+        };
+        let Err(errno) = execute();
+        errno
     }
-}
-
-fn execute(path: &Path, arguments: &Strings, environment: &Strings) -> Errno {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return Errno::INVAL;
-    };
-    let Err(errno) = exec::execute(&path, arguments, environment);
-    errno
 }

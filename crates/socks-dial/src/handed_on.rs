@@ -8,6 +8,11 @@ use std::str::FromStr;
 /// The variable in which the launcher hands it on: `name=address,address name=address`.
 pub const HANDED_ON: &str = "PMSOCKS_SERVERS";
 
+/// The variable by which the launcher tells the library that it is in the program which the user has
+/// asked for. There a wrong configuration ends the program, before it has begun, with an error. The
+/// library takes the variable away.
+pub const BEGINS: &str = "PMSOCKS_BEGINS";
+
 /// Names of servers with their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HandedOn(Vec<(String, Vec<IpAddr>)>);

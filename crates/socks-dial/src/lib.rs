@@ -27,7 +27,7 @@ pub use candidates::Surroundings;
 pub use credentials::CredentialsError;
 pub use dial::{Destination, Dial, Route, Status};
 pub use failure::{Culprit, Failure};
-pub use handed_on::{HANDED_ON, HandedOn};
+pub use handed_on::{BEGINS, HANDED_ON, HandedOn};
 pub use local::is_local_address;
 pub use report::{print_banner, report};
 pub use settings::{DEFAULT_ROUTES, Settings, SettingsError};

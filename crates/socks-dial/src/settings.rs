@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pcp_env::{CONNECT_TIMEOUT, TimeoutError, parse_timeout};
-use socks_conf::Server;
+use socks_conf::{Routes, Server};
 use socks_proto::Version;
 use zeroize::Zeroizing;
 
@@ -180,6 +180,16 @@ fn bad(variable: &'static str, value: &str, why: &str) -> SettingsError {
 }
 
 impl Settings {
+    /// Tells on standard error why no shell command of the routes is run, if that is wanted and so.
+    pub fn tell_what_is_off(&self, routes: &Routes) {
+        if let Some(untrusted) = routes.commands_off() {
+            let file = self.routes_file.display();
+            self.say(&format_args!(
+                "{file}: shell commands are not run: {untrusted}"
+            ));
+        }
+    }
+
     /// Tells on standard error, if that is wanted.
     pub(crate) fn say(&self, line: &fmt::Arguments<'_>) {
         if self.debug {

@@ -14,9 +14,8 @@ use crate::connecting::{self, Caller, Way};
 use crate::guard::guarded;
 use crate::lock::is_held;
 use crate::pending::is_any;
-use crate::plan::plan;
 use crate::state::{STATE, State};
-use crate::{addresses, clib, epolls, execs, helper, lookups, next, numbers, outcomes};
+use crate::{addresses, clib, epolls, execs, helper, lookups, next, numbers, outcomes, plan};
 
 mod descriptors;
 mod names;
@@ -34,7 +33,7 @@ extern "C" fn loaded() {
     guarded((), || {
         next::find_all();
         crate::state::watch_forks();
-        let _ = plan();
+        plan::begin();
     });
 }
 

@@ -6,11 +6,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use pmsocks_common::{Configuration, FAILURE};
+use pmsocks_common::FAILURE;
 use socks_conf::{Action, Asked, Decision, Server};
 use socks_dial::{Destination, Settings, is_local_address};
 
 use crate::around::Around;
+use crate::configuration::Configuration;
 use crate::order::Goal;
 use attempt::Way;
 

@@ -11,12 +11,11 @@ mod name_server;
 mod order;
 mod supervise;
 
-use std::env;
 use std::ffi::OsString;
 
-use pmsocks_common::{FAILURE, complain, print};
+use pmsocks_common::{Environment, FAILURE, complain, print};
 
-use configuration::ConfigurationError;
+use configuration::{Configuration, ConfigurationError};
 use order::Order;
 use supervise::SuperviseError;
 
@@ -44,11 +43,15 @@ fn run(arguments: Vec<OsString>) -> u8 {
 }
 
 fn obey(arguments: Vec<OsString>) -> Result<u8, ConnectError> {
-    let order = Order::parse(arguments, env::vars_os()).ok_or(ConnectError::NoOrder)?;
-    let configuration = configuration::load()?;
+    let order = Order::parse(arguments, Environment::own()).ok_or(ConnectError::NoOrder)?;
+    let configuration = Configuration::load()?;
     match order {
         Order::Servers => Ok(print(&format!("{}\n", configuration.settings.handed_on))),
         Order::Check(goal) => Ok(check::run(&goal, configuration)),
-        Order::Supervise(program) => Ok(supervise::run(&program, configuration)?),
+        Order::Supervise(program) => {
+            let Configuration { settings, routes } = &configuration;
+            settings.tell_what_is_off(routes);
+            Ok(supervise::run(&program, configuration)?)
+        }
     }
 }

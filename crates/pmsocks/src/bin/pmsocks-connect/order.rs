@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use pmsocks_common::Program;
+use pmsocks_common::{Environment, Program};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -24,10 +24,7 @@ pub(crate) struct Goal {
 
 impl Order {
     /// Takes the arguments, and the environment for a program. `None` if it is not pmsocks' way to put it.
-    pub(crate) fn parse(
-        arguments: Vec<OsString>,
-        environment: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Option<Order> {
+    pub(crate) fn parse(arguments: Vec<OsString>, environment: Environment) -> Option<Order> {
         let mut arguments = arguments.into_iter();
         match arguments.next()?.to_str()? {
             "--servers" => arguments.next().is_none().then_some(Order::Servers),
@@ -41,7 +38,7 @@ impl Order {
                 let program = Program {
                     path: arguments.next()?.into(),
                     arguments: arguments.collect(),
-                    environment: environment.collect(),
+                    environment,
                 };
                 (!program.arguments.is_empty()).then_some(Order::Supervise(program))
             }
@@ -56,7 +53,9 @@ mod tests {
 
     fn parse(words: &[&str]) -> Option<Order> {
         let words = words.iter().map(OsString::from).collect();
-        Order::parse(words, [("A".into(), "1".into())].into_iter())
+        let mut environment = Environment::default();
+        environment.set("A", "1");
+        Order::parse(words, environment)
     }
 
     #[test]
@@ -67,7 +66,7 @@ mod tests {
         };
         assert_eq!(program.path.to_str(), Some("/bin/sh"));
         assert_eq!(program.arguments, ["-sh", "-c"]);
-        assert_eq!(program.environment, [("A".into(), "1".into())]);
+        assert_eq!(program.environment.get("A").unwrap(), "1");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 
 use pmsocks_common::{Environment, Program};
 use rustix::io::Errno;
-use socks_dial::HandedOn;
 
 use crate::options::Goal;
 use crate::parts::{self, MissingPart};
@@ -54,13 +53,13 @@ fn become_it(
     Err(not_executable(connect.path, errno.into()))
 }
 
-/// Asks the name server of `SOCKS_NS` for all servers.
-pub(crate) fn servers(environment: &Environment) -> Result<HandedOn, ConnectError> {
+/// Asks the name server of `SOCKS_NS` for all servers. The answer is for the library.
+pub(crate) fn servers(environment: &Environment) -> Result<String, ConnectError> {
     let connect = told(["--servers".into()], environment.clone())?;
     let mut process = Command::new(&connect.path)
         .args(&connect.arguments[1..])
         .env_clear()
-        .envs(connect.environment)
+        .envs(connect.environment.pairs())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -71,8 +70,7 @@ pub(crate) fn servers(environment: &Environment) -> Result<HandedOn, ConnectErro
     // Its status may be lost, if the user has had this process ignore its children.
     let _ = process.wait();
     let told = told.strip_suffix('\n').filter(|_| is_read);
-    told.and_then(|told| told.parse().ok())
-        .ok_or(ConnectError::NoServers)
+    told.map(str::to_owned).ok_or(ConnectError::NoServers)
 }
 
 /// It, with an order. Our library is not for it.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::ProgramError;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FileType, Stat, access};
 use rustix::io::Errno;
 
 /// Where programs are looked for when the environment has no PATH, as execvp(3) does.
@@ -24,19 +24,20 @@ fn find_in(name: &OsStr, folders: &OsStr) -> Result<PathBuf, ProgramError> {
     }
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
-        return executable(&path)
-            .map(|()| path.clone())
-            .map_err(|error| ProgramError::from_exec(&path, error));
+        return match rustix::fs::stat(&path).and_then(|facts| may_execute(&path, &facts)) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(ProgramError::from_exec(&path, error)),
+        };
     }
     let mut obstacle = None;
     for folder in env::split_paths(folders) {
         // An empty entry stands for the current folder.
         let path = Path::new(".").join(folder).join(name);
         // What is in a folder that is closed to the user is not there.
-        if rustix::fs::stat(&path).is_err() {
+        let Ok(facts) = rustix::fs::stat(&path) else {
             continue;
-        }
-        match executable(&path) {
+        };
+        match may_execute(&path, &facts) {
             Ok(()) => return Ok(path),
             Err(error) => obstacle = obstacle.or(Some((path, error))),
         }
@@ -47,11 +48,10 @@ fn find_in(name: &OsStr, folders: &OsStr) -> Result<PathBuf, ProgramError> {
     })
 }
 
-fn executable(path: &Path) -> Result<(), Errno> {
-    let facts = rustix::fs::stat(path)?;
-    match rustix::fs::FileType::from_raw_mode(facts.st_mode) {
-        rustix::fs::FileType::RegularFile => access(path, Access::EXEC_OK),
-        rustix::fs::FileType::Directory => Err(Errno::ISDIR),
+fn may_execute(path: &Path, facts: &Stat) -> Result<(), Errno> {
+    match FileType::from_raw_mode(facts.st_mode) {
+        FileType::RegularFile => access(path, Access::EXEC_OK),
+        FileType::Directory => Err(Errno::ISDIR),
         _ => Err(Errno::ACCESS),
     }
 }

@@ -2,16 +2,14 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::supervision::is_supervised;
-use pmsocks_common::{
-    Configuration, ConfigurationError, Environment, Program, ProgramError, name_server,
-};
-use socks_dial::{HANDED_ON, HandedOn, Settings, report};
+use pmsocks_common::{Environment, Program, ProgramError, complain, name_server};
+use socks_dial::{BEGINS, HANDED_ON};
 
 use crate::connect::{self, ConnectError};
 use crate::executable::{Executable, ExecutableError, Kind, NoLibrary, RawCalls};
@@ -29,8 +27,6 @@ const DEBUG: &str = "SOCKS_DEBUG";
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
-    #[error(transparent)]
-    Configuration(#[from] ConfigurationError),
     #[error(transparent)]
     Program(#[from] ProgramError),
     #[error(transparent)]
@@ -78,57 +74,44 @@ enum Way {
 
 /// Executes the program, or what supervises it. It comes back only if that fails.
 pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
+    let path = find::program(&call.program)?;
     if is_supervised() {
-        let program = Program {
-            path: find::program(&call.program)?,
-            arguments: arguments(call.name, call.program, call.arguments),
-            environment: env::vars_os().collect(),
-        };
-        if env::var_os(DEBUG).is_some() {
-            let path = program.path.display();
-            report(&format_args!("{path} is supervised as this process is"));
-        }
+        let program = program(path, call);
+        let path = program.path.display();
+        tell(&format_args!("{path} is supervised as this process is"));
         return Ok(program.execute()?);
     }
-    let Configuration { settings, routes } = Configuration::load()?;
-    let path = find::program(&call.program)?;
     let executable = look_at(call.mode, &path)?;
     let privilege = gained_by(&executable.path)?;
-    let environment: Vec<_> = env::vars_os().collect();
-    // The library that is in that program calls pmsocks so.
-    let is_started_by_a_program = call.name.is_some() && preload::is_in(&environment);
-    let mut program = Program {
-        path,
-        arguments: arguments(call.name, call.program, call.arguments),
-        environment,
-    };
+    let mode = call.mode;
+    let has_other_name = call.name.is_some();
+    let mut program = program(path, call);
     if let Some(how) = privilege {
-        if is_started_by_a_program {
+        // The library that is in that program calls pmsocks so.
+        if has_other_name && preload::is_in(&program.environment) {
             // It goes without, as every program with rights of its own that a program executes.
             return Ok(program.execute()?);
         }
         let path = executable.path;
         return Err(LaunchError::Privileged { path, how });
     }
-    let way = choose(call.mode, &executable)?;
-    if settings.debug {
-        if let Some(untrusted) = routes.commands_off() {
-            let file = settings.routes_file.display();
-            report(&format_args!(
-                "{file}: shell commands are not run: {untrusted}"
-            ));
-        }
-        tell(way, &executable);
-    }
+    let way = choose(mode, &executable)?;
+    let (path, kind) = (executable.path.display(), &executable.kind);
     match way {
-        Way::Supervise => return Ok(connect::supervise(program)?),
         Way::Preload => {
+            tell(&format_args!("preloading: {path} {kind}"));
+            let environment = &mut program.environment;
             let library = preload::library()?;
-            hand_on_servers(&mut program.environment)?;
-            hand_on_routes(&mut program.environment, &settings);
-            preload::add(&mut program.environment, &library);
+            hand_on_servers(environment)?;
+            hand_on_routes(environment);
+            preload::add(environment, &library);
+            environment.set(BEGINS, "1");
         }
-        Way::Itself => {}
+        Way::Supervise => {
+            tell(&format_args!("supervising: {path} {kind}"));
+            return Ok(connect::supervise(program)?);
+        }
+        Way::Itself => tell(&format_args!("{path} is pmsocks, and sees for itself")),
     }
     Ok(program.execute()?)
 }
@@ -138,21 +121,22 @@ pub(crate) fn check(goal: Goal) -> Result<Infallible, LaunchError> {
     if is_supervised() {
         return Err(LaunchError::Supervised);
     }
-    Ok(connect::check(goal, env::vars_os().collect())?)
+    Ok(connect::check(goal, Environment::own())?)
 }
 
-/// With the program's name in front.
-fn arguments(name: Option<OsString>, path: OsString, rest: Vec<OsString>) -> Vec<OsString> {
-    [name.unwrap_or(path)].into_iter().chain(rest).collect()
+fn program(path: PathBuf, call: Call) -> Program {
+    let name = call.name.unwrap_or(call.program);
+    Program {
+        path,
+        arguments: [name].into_iter().chain(call.arguments).collect(),
+        environment: Environment::own(),
+    }
 }
 
-fn tell(way: Way, executable: &Executable) {
-    let path = executable.path.display();
-    let kind = &executable.kind;
-    match way {
-        Way::Preload => report(&format_args!("preloading: {path} {kind}")),
-        Way::Supervise => report(&format_args!("supervising: {path} {kind}")),
-        Way::Itself => report(&format_args!("{path} is pmsocks, and sees for itself")),
+/// Says what is done, if the user wants to know.
+fn tell(what: &fmt::Arguments<'_>) {
+    if env::var_os(DEBUG).is_some() {
+        complain(&format!("{what}\n"));
     }
 }
 
@@ -213,8 +197,8 @@ fn is_this_program(path: &Path) -> bool {
 fn hand_on_servers(environment: &mut Environment) -> Result<(), ConnectError> {
     if name_server().is_some() {
         let servers = connect::servers(environment)?;
-        if servers != HandedOn::default() {
-            set(environment, HANDED_ON, servers.to_string());
+        if !servers.is_empty() {
+            environment.set(HANDED_ON, servers);
         }
     }
     Ok(())
@@ -222,17 +206,11 @@ fn hand_on_servers(environment: &mut Environment) -> Result<(), ConnectError> {
 
 /// Tells where the configuration is: a path from this folder leads elsewhere for what the program
 /// executes in another one.
-fn hand_on_routes(environment: &mut Environment, settings: &Settings) {
-    let file = &settings.routes_file;
-    if let Some(file) = std::path::absolute(file)
-        .ok()
-        .filter(|_| file.is_relative())
-    {
-        set(environment, ROUTES, file);
+fn hand_on_routes(environment: &mut Environment) {
+    let file = environment.get(ROUTES).map(Path::new);
+    let file = file.filter(|file| file.is_relative());
+    // An empty one is as good as none.
+    if let Some(file) = file.and_then(|file| std::path::absolute(file).ok()) {
+        environment.set(ROUTES, file);
     }
-}
-
-fn set(environment: &mut Environment, variable: &str, value: impl Into<OsString>) {
-    environment.retain(|(name, _)| name != variable);
-    environment.push((variable.into(), value.into()));
 }

@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use pmsocks_common::executed_as;
+
 /// Where packages put them, relative to the folder above that of the executable, and absolutely.
 const BESIDE_BIN: &str = "lib/gatehouse";
 const USUAL: &str = "/usr/lib/gatehouse";
@@ -25,9 +27,13 @@ fn list(folders: &[PathBuf]) -> String {
 
 /// The path of a part, from the root on: it must still be found when the program has changed its folder.
 pub(crate) fn find(name: &'static str) -> Result<PathBuf, MissingPart> {
+    let usual = executed_as().filter(|path| !path.is_symlink());
+    let usual = usual.and_then(|path| std::path::absolute(path).ok());
+    if let Some(part) = usual.and_then(|path| find_for(path.parent(), name).ok()) {
+        return Ok(part);
+    }
     let executable = env::current_exe().ok();
-    let own_folder = executable.as_deref().and_then(Path::parent);
-    find_for(own_folder, name)
+    find_for(executable.as_deref().and_then(Path::parent), name)
 }
 
 fn find_for(own_folder: Option<&Path>, name: &'static str) -> Result<PathBuf, MissingPart> {

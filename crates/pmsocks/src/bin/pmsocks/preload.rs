@@ -36,44 +36,27 @@ fn loadable(path: PathBuf) -> Result<PathBuf, PreloadError> {
 
 /// Puts the library before what is to be preloaded already.
 pub(crate) fn add(environment: &mut Environment, library: &Path) {
-    let before = take(environment).filter(|value| !value.is_empty());
     let mut value = library.as_os_str().to_owned();
-    if let Some(before) = before {
+    let others = environment.get(VARIABLE).map(without_ours);
+    if let Some(others) = others.filter(|others| !others.is_empty()) {
         value.push(":");
-        value.push(without_ours(&before));
+        value.push(others);
     }
-    // A colon at the end means nothing, but looks odd to who reads it.
-    let value = value
-        .as_bytes()
-        .strip_suffix(b":")
-        .unwrap_or(value.as_bytes());
-    environment.push((VARIABLE.into(), OsStr::from_bytes(value).to_owned()));
+    environment.set(VARIABLE, value);
 }
 
 /// Takes the library out, for a program that another pmsocks serves in another way.
 pub(crate) fn remove(environment: &mut Environment) {
-    if let Some(value) = take(environment) {
-        let left = without_ours(&value);
-        if !left.is_empty() {
-            environment.push((VARIABLE.into(), left));
-        }
+    match environment.get(VARIABLE).map(without_ours) {
+        Some(others) if !others.is_empty() => environment.set(VARIABLE, others),
+        _ => environment.remove(VARIABLE),
     }
 }
 
 /// Whether the library is to be loaded.
-pub(crate) fn is_in(environment: &[(OsString, OsString)]) -> bool {
-    let first = environment.iter().find(|(name, _)| name == VARIABLE);
-    first.is_some_and(|(_, value)| without_ours(value) != *value)
-}
-
-/// Takes the variable out of the environment, where it may stand more than once: the first counts.
-fn take(environment: &mut Environment) -> Option<OsString> {
-    let first = environment
-        .iter()
-        .find(|(name, _)| name == VARIABLE)
-        .cloned();
-    environment.retain(|(name, _)| name != VARIABLE);
-    first.map(|(_, value)| value)
+pub(crate) fn is_in(environment: &Environment) -> bool {
+    let value = environment.get(VARIABLE);
+    value.is_some_and(|value| without_ours(value) != *value)
 }
 
 /// What is to be preloaded besides our library, as it stands.
@@ -92,13 +75,15 @@ fn without_ours(value: &OsStr) -> OsString {
 mod tests {
     use super::*;
 
-    fn environment(value: &str) -> Vec<(OsString, OsString)> {
-        vec![("A".into(), "1".into()), (VARIABLE.into(), value.into())]
+    fn environment(value: &str) -> Environment {
+        let mut environment = Environment::default();
+        environment.set("A", "1");
+        environment.set(VARIABLE, value);
+        environment
     }
 
-    fn value(environment: &[(OsString, OsString)]) -> Option<&str> {
-        let found = environment.iter().find(|(name, _)| name == VARIABLE)?;
-        found.1.to_str()
+    fn value(environment: &Environment) -> Option<&str> {
+        environment.get(VARIABLE)?.to_str()
     }
 
     const OURS: &str = "/usr/lib/gatehouse/libpmsocks_preload.so";
@@ -117,7 +102,7 @@ mod tests {
             let mut environment = environment(before);
             add(&mut environment, Path::new(OURS));
             assert_eq!(value(&environment), Some(after.as_str()), "{before:?}");
-            assert_eq!(environment.len(), 2);
+            assert_eq!(environment.pairs().count(), 2);
         }
     }
 

@@ -19,22 +19,19 @@ const CAPABILITY_HEAD: usize = 4;
 /// What this user would gain by executing the file, in words, or `None` if nothing.
 pub(crate) fn gained_by(path: &Path) -> io::Result<Option<&'static str>> {
     let facts = fs::metadata(path)?;
-    let mount = rustix::fs::statvfs(path)?;
-    if mount.f_flag.contains(StatVfsMountFlags::NOSUID) {
-        return Ok(None);
-    }
     let setgid = SETGID | GROUP_MAY_EXECUTE;
-    Ok(
-        if facts.mode() & SETUID != 0 && facts.uid() != getuid().as_raw() {
-            Some("setuid")
-        } else if facts.mode() & setgid == setgid && facts.gid() != getgid().as_raw() {
-            Some("setgid")
-        } else if !getuid().is_root() && has_capabilities(path) {
-            Some("given capabilities")
-        } else {
-            None
-        },
-    )
+    let how = if facts.mode() & SETUID != 0 && facts.uid() != getuid().as_raw() {
+        "setuid"
+    } else if facts.mode() & setgid == setgid && facts.gid() != getgid().as_raw() {
+        "setgid"
+    } else if !getuid().is_root() && has_capabilities(path) {
+        "given capabilities"
+    } else {
+        return Ok(None);
+    };
+    let mount = rustix::fs::statvfs(path)?;
+    let is_ignored = mount.f_flag.contains(StatVfsMountFlags::NOSUID);
+    Ok((!is_ignored).then_some(how))
 }
 
 /// Whether the file has capabilities. An attribute that grants none does not count.

@@ -13,7 +13,6 @@ mod socket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use pmsocks_common::Configuration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use socks_dial::report;
@@ -23,6 +22,7 @@ use super::memory::Memory;
 use super::stand_in;
 use super::tracee::Caller;
 use crate::around::Around;
+use crate::configuration::Configuration;
 use job::{Finished, Job, Outcome};
 use settled::Settled;
 use socket::{Socket, set_flags};

@@ -26,7 +26,9 @@ mod tracee;
 
 use std::io;
 
-use pmsocks_common::{Configuration, Program};
+use pmsocks_common::Program;
+
+use crate::configuration::Configuration;
 
 /// Why a program can't be supervised.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use pmsocks_common::{Configuration, Program};
+use pmsocks_common::Program;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
@@ -18,6 +18,7 @@ use rustix::process::{
 use super::connections::Connections;
 use super::link::{self, End, Link, Report};
 use super::{child, ffi, front};
+use crate::configuration::Configuration;
 
 /// Starts the program's process and supervises it, and its children, until the last has ended. The exit
 /// status is that of this process, in which nobody is interested.

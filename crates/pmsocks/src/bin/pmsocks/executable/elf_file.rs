@@ -29,6 +29,9 @@ const GO_SECTIONS: [&[u8]; 2] = [b".note.go.buildid", b".go.buildinfo"];
 /// Most bytes of machine code that are looked through; the largest browsers have half of it.
 const MAX_CODE: u64 = 512 << 20;
 
+/// How much of it is read at a time, to begin with.
+const PIECE: usize = 8 << 10;
+
 /// An ELF file of 64 bits.
 pub(super) struct ElfFile<'a> {
     /// Its first bytes, which most often have all that is about segments.
@@ -78,6 +81,9 @@ impl ElfFile<'_> {
         if named.rsplit('/').next() != Some(OURS.1) {
             return Ok(Kind::NoLibrary(NoLibrary::Loader(named)));
         }
+        if !self.may_make_system_calls(&segments)? {
+            return Ok(Kind::Dynamic);
+        }
         let entry = (header.e_shentsize, size_of::<Elf64_Shdr>());
         let table = self.table(header.e_shoff, header.e_shnum, entry)?;
         let sections = SectionHeaderTable::new(header.endianness, header.class, &table);
@@ -95,6 +101,30 @@ impl ElfFile<'_> {
             }
         }
         Ok(Kind::Dynamic)
+    }
+
+    /// Whether the bytes of the instruction are anywhere among what is executed. Most programs have them
+    /// nowhere, and then it need not be known where functions and sections are.
+    fn may_make_system_calls(&self, segments: &SegmentTable<'_, AnyEndian>) -> io::Result<bool> {
+        let mut bytes = Vec::with_capacity(PIECE);
+        for part in executable_segments(segments) {
+            let end = end(part.offset, part.length)?;
+            let mut at = part.offset;
+            while at < end {
+                bytes.clear();
+                let length = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
+                self.read_into(&mut bytes, at, length)?;
+                if machine_code::may_make_system_calls(&bytes) {
+                    return Ok(true);
+                }
+                at += length as u64;
+                // The instruction may lie across the end of a piece.
+                if at < end {
+                    at -= machine_code::LENGTH as u64 - 1;
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// A table of entries that have this size, and should have that.
@@ -140,28 +170,34 @@ impl ElfFile<'_> {
 
     /// A piece of the file.
     fn read(&self, offset: u64, length: u64) -> io::Result<Cow<'_, [u8]>> {
-        if length > MAX_CODE {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
         let too_large = |_| io::ErrorKind::FileTooLarge;
-        let length = usize::try_from(length).map_err(too_large)?;
+        let end = usize::try_from(end(offset, length)?).map_err(too_large)?;
         let start = usize::try_from(offset).map_err(too_large)?;
-        let end = start
-            .checked_add(length)
-            .ok_or(io::ErrorKind::FileTooLarge)?;
         if let Some(known) = self.head.get(start..end) {
             return Ok(Cow::Borrowed(known));
         }
-        let mut bytes = Vec::with_capacity(length);
+        let mut bytes = Vec::with_capacity(end - start);
+        self.read_into(&mut bytes, offset, end - start)?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// Fills what is empty and has room.
+    fn read_into(&self, bytes: &mut Vec<u8>, offset: u64, length: usize) -> io::Result<()> {
         while bytes.len() < length {
             let at = offset + bytes.len() as u64;
-            match retry_on_intr(|| pread(self.file, spare_capacity(&mut bytes), at))? {
+            match retry_on_intr(|| pread(self.file, spare_capacity(bytes), at))? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => bytes.truncate(length),
             }
         }
-        Ok(Cow::Owned(bytes))
+        Ok(())
     }
+}
+
+/// Where a piece of a file ends that is not too large.
+fn end(offset: u64, length: u64) -> io::Result<u64> {
+    let end = offset.checked_add(length).filter(|_| length <= MAX_CODE);
+    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
 fn find(segments: &SegmentTable<'_, AnyEndian>, kind: u32) -> Option<ProgramHeader> {
@@ -189,18 +225,18 @@ fn executable_parts(
     if !parts.is_empty() {
         return parts;
     }
+    executable_segments(segments).collect()
+}
+
+fn executable_segments(segments: &SegmentTable<'_, AnyEndian>) -> impl Iterator<Item = Part> {
     let is_code = |segment: &ProgramHeader| {
         segment.p_type == abi::PT_LOAD && segment.p_flags & abi::PF_X != 0
     };
-    segments
-        .iter()
-        .filter(is_code)
-        .map(|segment| Part {
-            offset: segment.p_offset,
-            address: segment.p_vaddr,
-            length: segment.p_filesz,
-        })
-        .collect()
+    segments.iter().filter(is_code).map(|segment| Part {
+        offset: segment.p_offset,
+        address: segment.p_vaddr,
+        length: segment.p_filesz,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -8,6 +8,23 @@ pub(super) struct Code<'a> {
     pub(super) address: u64,
 }
 
+/// How many bytes the instruction has.
+#[cfg(target_arch = "x86_64")]
+pub(super) const LENGTH: usize = 2;
+#[cfg(target_arch = "aarch64")]
+pub(super) const LENGTH: usize = SVC.len();
+
+/// Whether its bytes are among these, be it inside of another instruction or across two.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn may_make_system_calls(bytes: &[u8]) -> bool {
+    candidates(bytes).next().is_some()
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(super) fn may_make_system_calls(bytes: &[u8]) -> bool {
+    bytes.windows(LENGTH).any(|window| window == SVC)
+}
+
 #[cfg(target_arch = "x86_64")]
 impl Code<'_> {
     /// Whether one of the instructions is `syscall`. `starts` are the addresses where functions start,
@@ -77,12 +94,15 @@ fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// `svc #0`.
+#[cfg(target_arch = "aarch64")]
+const SVC: [u8; 4] = 0xd400_0001_u32.to_le_bytes();
+
 #[cfg(target_arch = "aarch64")]
 impl Code<'_> {
     /// Whether one of the instructions is `svc #0`. All are four bytes long, so it is not needed to know
     /// where functions start.
     pub(super) fn makes_system_calls(&self, _starts: impl FnOnce() -> Vec<u64>) -> bool {
-        const SVC: [u8; 4] = 0xd400_0001_u32.to_le_bytes();
         self.bytes.chunks_exact(4).any(|word| word == SVC)
     }
 }

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::SHELL;
+use rustix::fs::{Mode, OFlags};
 
 use elf_file::ElfFile;
 
@@ -77,9 +78,9 @@ impl Executable {
                 path: path.clone(),
                 error,
             };
-            let mut file = File::open(&path).map_err(unreadable)?;
+            let file = open(&path).map_err(unreadable)?;
             let mut head = Vec::with_capacity(HEAD);
-            (&mut file)
+            (&file)
                 .take(HEAD as u64)
                 .read_to_end(&mut head)
                 .map_err(unreadable)?;
@@ -103,6 +104,12 @@ impl Executable {
         }
         Err(ExecutableError::TooDeep(path))
     }
+}
+
+/// Without waiting for anybody, as a named pipe would.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
 impl fmt::Display for Kind {
