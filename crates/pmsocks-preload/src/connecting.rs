@@ -34,10 +34,8 @@ pub(crate) enum Way {
 pub(crate) struct Caller(pub(crate) *const c_void);
 
 impl Caller {
-    /// Whether the call comes from libpcp. It sets a socket not to block, connects it, and then waits
-    /// for 5 seconds whatever PMCD_CONNECT_TIMEOUT says. So it can as well wait in connect(2), for as
-    /// long as that variable allows, and nothing has to stand in for the socket meanwhile.
-    fn is_libpcp(self) -> bool {
+    /// Whether the call comes from libpcp.
+    pub(crate) fn is_libpcp(self) -> bool {
         clib::object_of(self.0).is_some_and(|path| {
             let path = path.to_bytes();
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -180,7 +178,9 @@ fn begin(fd: RawFd, target: SocketAddr, servers: &'static [Server]) -> Result<()
     }
 }
 
-/// Connects the socket before the call returns.
+/// Connects the socket before the call returns, for libpcp. It sets a socket not to block, connects it,
+/// and then waits for 5 seconds whatever PMCD_CONNECT_TIMEOUT says. So it can as well wait in connect(2),
+/// for as long as that variable allows, and nothing has to stand in for the socket meanwhile.
 fn at_once(plan: &Plan, fd: RawFd, target: SocketAddr, servers: &[Server]) -> Result<(), Errno> {
     let flags = fcntl_getfl(borrow(fd))?;
     let waits = !flags.contains(OFlags::NONBLOCK);

@@ -11,24 +11,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const PROFILE: u32 = 0x7002;
 
 /// Whether libpcp has connected through a SOCKS server here.
-static SENT_BY_LIBPCP: AtomicBool = AtomicBool::new(false);
+static EXPECTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on there may be one among what is sent.
+/// From now on there may be one among what libpcp sends.
 pub(crate) fn expect() {
-    SENT_BY_LIBPCP.store(true, Ordering::Relaxed);
+    EXPECTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether there may be one among what libpcp sends.
+pub(crate) fn may_come() -> bool {
+    EXPECTED.load(Ordering::Relaxed)
 }
 
 /// What is to be added to the flags for sending this.
 pub(crate) fn flags(bytes: &[u8]) -> c_int {
-    if SENT_BY_LIBPCP.load(Ordering::Relaxed) && is_profile(bytes) {
-        libc::MSG_MORE
-    } else {
-        0
-    }
+    if is_profile(bytes) { libc::MSG_MORE } else { 0 }
 }
 
-/// A PDU begins with its length and its type, in the network's byte order. Nothing else that is sent at
-/// once by a client of pmcd looks like this one; if it does, it comes later than it could.
+/// A PDU begins with its length and its type, in the network's byte order.
 fn is_profile(bytes: &[u8]) -> bool {
     let word = |at: usize| {
         let word = bytes.get(at..at + 4)?;

@@ -17,6 +17,38 @@ use crate::pending::is_any;
 use crate::state::{STATE, State};
 use crate::{addresses, clib, epolls, execs, helper, lookups, next, numbers, outcomes, plan};
 
+/// Exports a function that goes on as another one, which has one more argument: where the call comes
+/// from, in the register that is told for it. That is on top of the stack on x86-64 and in a register on
+/// ARM; there is no other way to ask.
+macro_rules! tell_caller {
+    (
+        $name:ident($($argument:ident: $kind:ty),*) -> $result:ty,
+        $from:ident,
+        x86_64: $x86_64:literal, aarch64: $aarch64:literal $(,)?
+    ) => {
+        /// # Safety
+        /// As the function of that name says.
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        #[unsafe(naked)]
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
+            #[cfg(target_arch = "x86_64")]
+            std::arch::naked_asm!(concat!("mov ", $x86_64, ", [rsp]"), "jmp {}", sym $from);
+            #[cfg(target_arch = "aarch64")]
+            std::arch::naked_asm!(concat!("mov ", $aarch64, ", x30"), "b {}", sym $from);
+        }
+
+        /// # Safety
+        /// As the function of that name says.
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
+            // SAFETY: the caller's arguments.
+            unsafe { $from($($argument,)* std::ptr::null()) }
+        }
+    };
+}
+
 mod descriptors;
 mod names;
 mod programs;

@@ -30,29 +30,11 @@ unsafe extern "C" fn connect_from(
     }
 }
 
-/// Passes on where the call comes from, which is on top of the stack on x86-64 and in a register on
-/// ARM; there is no other way to ask.
-///
-/// # Safety
-/// As for connect(2).
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[unsafe(naked)]
-#[cfg_attr(not(test), unsafe(no_mangle))]
-unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
-    #[cfg(target_arch = "x86_64")]
-    std::arch::naked_asm!("mov rcx, [rsp]", "jmp {}", sym connect_from);
-    #[cfg(target_arch = "aarch64")]
-    std::arch::naked_asm!("mov x3, x30", "b {}", sym connect_from);
-}
-
-/// # Safety
-/// As for connect(2).
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-#[cfg_attr(not(test), unsafe(no_mangle))]
-unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe { connect_from(fd, address, length, std::ptr::null()) }
-}
+tell_caller!(
+    connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int,
+    connect_from,
+    x86_64: "rcx", aarch64: "x3",
+);
 
 /// # Safety
 /// As for getpeername(2).

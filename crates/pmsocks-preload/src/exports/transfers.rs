@@ -9,6 +9,7 @@ use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespe
 
 use rustix::io::Errno;
 
+use crate::connecting::Caller;
 use crate::guard::guarded;
 use crate::lock::is_held;
 use crate::pending::is_any;
@@ -61,19 +62,32 @@ transfers! {
     sendmmsg(flags; messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
 }
 
+tell_caller!(
+    send(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int) -> ssize_t,
+    send_from,
+    x86_64: "r8", aarch64: "x4",
+);
+
+/// send(2), with the address that it returns to.
+///
 /// # Safety
 /// As for send(2).
-#[cfg_attr(not(test), unsafe(no_mangle))]
-unsafe extern "C" fn send(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int) -> ssize_t {
+unsafe extern "C" fn send_from(
+    fd: c_int,
+    bytes: *const c_void,
+    count: size_t,
+    flags: c_int,
+    caller: *const c_void,
+) -> ssize_t {
     if let Err(failure) = before(fd, flags) {
         clib::set_errno(failure);
         return -1;
     }
-    let more = if bytes.is_null() {
-        0
-    } else {
-        // SAFETY: the caller has `count` bytes there to be read.
+    let more = if profiles::may_come() && Caller(caller).is_libpcp() {
+        // SAFETY: libpcp sends what it has made itself.
         profiles::flags(unsafe { slice::from_raw_parts(bytes.cast(), count) })
+    } else {
+        0
     };
     // SAFETY: the caller's arguments, and a flag.
     unsafe { next::send(fd, bytes, count, flags | more) }
