@@ -60,6 +60,32 @@ pub(crate) fn environment() -> *const *const c_char {
     unsafe { environ }
 }
 
+/// Takes a variable out of the environment, and says whether it was there. It goes past the functions of
+/// the C library, in whose place a program may have its own (bash has).
+///
+/// # Safety
+/// Nobody else changes the environment meanwhile.
+pub(crate) unsafe fn take_variable(name: &str) -> bool {
+    let is_it = |text: &CStr| {
+        let value = text.to_bytes().strip_prefix(name.as_bytes());
+        value.is_some_and(|value| value.starts_with(b"="))
+    };
+    let mut at = environment().cast_mut();
+    let mut is_found = false;
+    // SAFETY: the list has strings, and a null pointer at its end, which is the last that is moved. The
+    // caller says the rest.
+    unsafe {
+        while let Some(text) = at.as_mut().filter(|text| !text.is_null()) {
+            is_found |= is_it(CStr::from_ptr(*text));
+            if is_found {
+                *text = *at.add(1);
+            }
+            at = at.add(1);
+        }
+    }
+    is_found
+}
+
 /// What `_dl_find_object` tells (dlfcn.h).
 #[repr(C)]
 pub(crate) struct Object {

@@ -1,7 +1,6 @@
 //! What is to be done with connections: the settings and the routes, read once, when the library is
 //! loaded.
 
-use std::env;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,20 +37,19 @@ pub(crate) fn plan() -> Result<&'static Plan, Errno> {
     })
 }
 
-/// Reads it. In the program that the user of pmsocks has asked for, one that cannot be read is the end:
-/// it goes as pmsocks does where it finds something wrong.
+/// Reads it. In the program that the user of pmsocks has asked for, one that cannot be read is the end,
+/// before main: it goes as pmsocks does where it finds something wrong.
 pub(crate) fn begin() {
     let plan = PLAN.get_or_init(read);
-    if env::var_os(BEGINS).is_none() {
+    // SAFETY: the program itself has not begun, and libraries have no business with its variables.
+    if !unsafe { clib::take_variable(BEGINS) } {
         return;
     }
-    // SAFETY: the program has not begun, so that nobody else looks at its variables.
-    unsafe { env::remove_var(BEGINS) };
     match plan {
         Ok(plan) => plan.settings.tell_what_is_off(&plan.routes),
         Err(error) => {
             report(&format_args!("{error}"));
-            // SAFETY: nothing of the program has begun yet.
+            // SAFETY: it ends the process, and whoever else runs in it.
             unsafe { libc::_exit(FAILURE) }
         }
     }

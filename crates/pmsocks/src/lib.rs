@@ -25,7 +25,7 @@ pub use begin::begin;
 pub use environment::Environment;
 pub use host::split_port;
 pub use name_server::name_server;
-pub use origin::executed_as;
+pub use origin::plain_path;
 pub use program::{Program, ProgramError, SHELL};
 pub use say::{complain, print};
 

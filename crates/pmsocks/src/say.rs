@@ -14,5 +14,5 @@ pub fn print(text: &str) -> u8 {
 /// Writes to standard error.
 pub fn complain(text: &str) {
     // Nobody is left to tell if this fails.
-    let _ = write!(io::stderr(), "pmsocks: {text}");
+    let _ = io::stderr().write_all(format!("pmsocks: {text}").as_bytes());
 }

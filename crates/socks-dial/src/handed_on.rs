@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub const HANDED_ON: &str = "PMSOCKS_SERVERS";
 
 /// The variable by which the launcher tells the library that it is in the program which the user has
-/// asked for. There a wrong configuration ends the program, before it has begun, with an error. The
+/// asked for. There a wrong configuration ends the process with an error, before the program's main. The
 /// library takes the variable away.
 pub const BEGINS: &str = "PMSOCKS_BEGINS";
 

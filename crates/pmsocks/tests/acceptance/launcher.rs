@@ -234,15 +234,64 @@ fn the_environment_is_the_programs_own() {
         };
         let sorted = |words: &[&str]| {
             let mut shown = lines(&client(words));
-            shown.retain(|line| !line.starts_with("LD_PRELOAD=") && !line.starts_with("PMSOCKS_"));
+            shown.retain(|line| !line.starts_with("LD_PRELOAD="));
             shown.sort();
             shown
         };
         let program = bed.path("pmsocks");
         let program = program.to_str().unwrap();
-        let through = sorted(&[program, "--mode", way.mode, "/usr/bin/env"]);
-        assert_eq!(through, sorted(&["/usr/bin/env"]), "{way:?}");
+        // bash has functions of its own for its environment, in the place of the C library's.
+        for words in [&["/usr/bin/env"][..], &["bash", "-c", "env; busybox env"]] {
+            let before = [program, "--mode", way.mode];
+            let through = sorted(&[&before[..], words].concat());
+            assert_eq!(through, sorted(words), "{way:?}");
+        }
     }
+}
+
+#[test]
+fn a_configuration_that_goes_away_ends_no_program_that_is_started_then() {
+    let bed = Bed::new();
+    for shell in ["sh", "bash"] {
+        let script = "PCP_SOCKS_CONF=/no/such/file env echo run";
+        let client = bed.through(MODES[0], &[shell, "-c", script]);
+        assert_eq!(lines(&client), ["run"], "{shell}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_read_is_not_run_without_a_configuration() {
+    let bed = Bed::new();
+    let program = Caller::new(Linkage::Static);
+    fs::set_permissions(program.path(), Permissions::from_mode(0o711)).unwrap();
+    let path = program.path();
+    let words = ["--mode", "preload", path.to_str().unwrap()];
+    let client = bed.pmsocks(Who::Nobody, &words);
+    let ended = client.env("PCP_SOCKS_CONF", "/no/such/file").run().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    assert_told(&ended, &["/no/such/file"]);
+}
+
+/// The kernel tells an interpreter the path of the script.
+#[test]
+fn nothing_is_loaded_from_the_folder_of_a_script_that_pmsocks_interprets() {
+    let bed = Bed::new();
+    let folder = bed.open_folder("scripts");
+    let pmsocks = bed.path("pmsocks");
+    let script = bed.write(
+        "scripts/greet",
+        format!("#!{} /bin/sh\necho hello\n", pmsocks.display()),
+    );
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(folder.join("../lib/gatehouse")).unwrap();
+    for place in ["", "../lib/gatehouse/"] {
+        bed.write(&format!("scripts/{place}libpmsocks_preload.so"), "");
+    }
+    let client = bed.wall.inside().client(&script);
+    let client = client.env("PCP_SOCKS_CONF", bed.path("pcp_socks.conf"));
+    let ended = client.env("SOCKS_SERVER", Firewall::GATE).run().unwrap();
+    // The loader would complain of an empty library.
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("hello\n", ""), "{ended}");
 }
 
 /// What a process has from its parent beside arguments and environment.

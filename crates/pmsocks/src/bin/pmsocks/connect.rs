@@ -23,7 +23,7 @@ pub(crate) enum ConnectError {
     #[error("cannot execute {}: {error}", path.display())]
     NotExecutable { path: PathBuf, error: io::Error },
     /// It has said why.
-    #[error("the program is not run, because it is not known where its SOCKS servers are")]
+    #[error("the program is not run")]
     NoServers,
 }
 
@@ -53,7 +53,8 @@ fn become_it(
     Err(not_executable(connect.path, errno.into()))
 }
 
-/// Asks the name server of `SOCKS_NS` for all servers. The answer is for the library.
+/// Has the configuration read, and the name server of `SOCKS_NS` asked for all servers, if there is one.
+/// The answer is for the library.
 pub(crate) fn servers(environment: &Environment) -> Result<String, ConnectError> {
     let connect = told(["--servers".into()], environment.clone())?;
     let mut process = Command::new(&connect.path)

@@ -102,7 +102,11 @@ pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
             tell(&format_args!("preloading: {path} {kind}"));
             let environment = &mut program.environment;
             let library = preload::library()?;
-            hand_on_servers(environment)?;
+            // Where the library may not get in, nobody else would find the configuration wrong.
+            let is_sure = *kind == Kind::Dynamic;
+            if name_server().is_some() || !is_sure {
+                hand_on_servers(environment)?;
+            }
             hand_on_routes(environment);
             preload::add(environment, &library);
             environment.set(BEGINS, "1");
@@ -142,15 +146,18 @@ fn tell(what: &fmt::Arguments<'_>) {
 
 /// Looks at the program. An interpreter that is not there is the program's trouble, as in a shell.
 fn look_at(mode: Mode, path: &Path) -> Result<Executable, LaunchError> {
+    let not_executable = |interpreter: &Path, how| {
+        let error = io::Error::other(format!("its interpreter {} {how}", interpreter.display()));
+        let path = path.to_owned();
+        Err(ProgramError::NotExecutable { path, error }.into())
+    };
     let (file, error) = match Executable::look_at(path) {
         Err(ExecutableError::Unreadable { path, error }) => (path, error),
+        Err(ExecutableError::NoFile(file)) => return not_executable(&file, "is no regular file"),
         other => return Ok(other?),
     };
     if error.kind() == io::ErrorKind::NotFound && file != path {
-        let text = format!("its interpreter {} is not there", file.display());
-        let error = io::Error::new(error.kind(), text);
-        let path = path.to_owned();
-        return Err(ProgramError::NotExecutable { path, error }.into());
+        return not_executable(&file, "is not there");
     }
     if mode == Mode::Preload {
         // The user knows.
@@ -193,13 +200,11 @@ fn is_this_program(path: &Path) -> bool {
     })
 }
 
-/// Tells the library what the name server says, if there is one to ask.
+/// Has the configuration read, and tells the library what the name server says, if there is one to ask.
 fn hand_on_servers(environment: &mut Environment) -> Result<(), ConnectError> {
-    if name_server().is_some() {
-        let servers = connect::servers(environment)?;
-        if !servers.is_empty() {
-            environment.set(HANDED_ON, servers);
-        }
+    let servers = connect::servers(environment)?;
+    if !servers.is_empty() {
+        environment.set(HANDED_ON, servers);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use pmsocks_common::executed_as;
+use pmsocks_common::plain_path;
 
 /// Where packages put them, relative to the folder above that of the executable, and absolutely.
 const BESIDE_BIN: &str = "lib/gatehouse";
@@ -27,30 +27,29 @@ fn list(folders: &[PathBuf]) -> String {
 
 /// The path of a part, from the root on: it must still be found when the program has changed its folder.
 pub(crate) fn find(name: &'static str) -> Result<PathBuf, MissingPart> {
-    let usual = executed_as().filter(|path| !path.is_symlink());
-    let usual = usual.and_then(|path| std::path::absolute(path).ok());
-    if let Some(part) = usual.and_then(|path| find_for(path.parent(), name).ok()) {
+    let own = plain_path().and_then(Path::parent);
+    if let Some(part) = own.and_then(|own| find_in(&around(own), name)) {
         return Ok(part);
     }
     let executable = env::current_exe().ok();
     find_for(executable.as_deref().and_then(Path::parent), name)
 }
 
-fn find_for(own_folder: Option<&Path>, name: &'static str) -> Result<PathBuf, MissingPart> {
-    let packaged = own_folder
-        .and_then(Path::parent)
-        .map(|above| above.join(BESIDE_BIN));
-    let own = own_folder.map(Path::to_owned);
-    let folders: Vec<_> = own
-        .into_iter()
-        .chain(packaged)
-        .chain([USUAL.into()])
-        .collect();
+fn find_for(own: Option<&Path>, name: &'static str) -> Result<PathBuf, MissingPart> {
+    let mut folders = own.map(around).unwrap_or_default();
+    folders.push(USUAL.into());
+    find_in(&folders, name).ok_or(MissingPart { name, folders })
+}
+
+/// The folder of the executable, and that of its package.
+fn around(own: &Path) -> Vec<PathBuf> {
+    let packaged = own.parent().map(|above| above.join(BESIDE_BIN));
+    [own.to_owned()].into_iter().chain(packaged).collect()
+}
+
+fn find_in(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
     let mut places = folders.iter().map(|folder| folder.join(name));
-    match places.find(|path| path.is_file()) {
-        Some(path) => Ok(path),
-        None => Err(MissingPart { name, folders }),
-    }
+    places.find(|path| path.is_file())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The environment that has the loader load our library into dynamically linked programs.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::Environment;
+use rustix::fs::{Access, access};
 
 use crate::parts::{self, MissingPart};
 
@@ -19,11 +21,21 @@ pub(crate) enum PreloadError {
     #[error("the loader cannot load {}: a blank, ':' or '$' in a path means something else to it \
              (move it elsewhere)", .0.display())]
     OddPath(PathBuf),
+    #[error("the loader cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
 }
 
-/// The path of the library, as the loader can take it.
+/// The path of the library, as the loader can take it. What the loader cannot read it leaves away, and
+/// the program would go direct.
 pub(crate) fn library() -> Result<PathBuf, PreloadError> {
-    loadable(parts::find(LIBRARY)?)
+    let path = loadable(parts::find(LIBRARY)?)?;
+    match access(&path, Access::READ_OK) {
+        Ok(()) => Ok(path),
+        Err(errno) => Err(PreloadError::Unreadable {
+            path,
+            error: errno.into(),
+        }),
+    }
 }
 
 fn loadable(path: PathBuf) -> Result<PathBuf, PreloadError> {

@@ -65,6 +65,8 @@ pub(crate) enum ExecutableError {
     #[error("cannot read {} to see how it is linked: {error} (--mode preload says that it is \
              dynamically linked)", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
+    #[error("{} is no regular file", .0.display())]
+    NoFile(PathBuf),
     #[error("{}: interpreters of interpreters, deeper than the kernel goes", .0.display())]
     TooDeep(PathBuf),
 }
@@ -79,6 +81,10 @@ impl Executable {
                 error,
             };
             let file = open(&path).map_err(unreadable)?;
+            let facts = file.metadata().map_err(unreadable)?;
+            if !facts.is_file() {
+                return Err(ExecutableError::NoFile(path));
+            }
             let mut head = Vec::with_capacity(HEAD);
             (&file)
                 .take(HEAD as u64)
