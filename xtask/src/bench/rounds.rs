@@ -71,15 +71,24 @@ impl<S: Suite> Rounds<S> {
             order.retain(|(contender, _)| self.options.wants(*contender, load));
             let first = round % order.len().max(1);
             order.rotate_left(first);
-            for (contender, program) in order {
-                let measured = self.suite.measure(&Trial {
-                    load,
-                    contender,
-                    program: program.as_deref(),
-                    length: self.options.length,
-                    interrupt: &self.interrupt,
-                });
-                self.interrupt.check()?;
+            let trials = order.iter().map(|(contender, program)| Trial {
+                load,
+                contender: *contender,
+                program: program.as_deref(),
+                length: self.options.length,
+                interrupt: &self.interrupt,
+            });
+            let trials: Vec<_> = trials.collect();
+            let measured = match self.suite.measure_in_turns(&trials) {
+                Some(measured) => measured,
+                None => trials
+                    .iter()
+                    .map(|trial| self.suite.measure(trial))
+                    .take_while(|_| self.interrupt.check().is_ok())
+                    .collect(),
+            };
+            self.interrupt.check()?;
+            for ((contender, _), measured) in order.into_iter().zip(measured) {
                 self.keep(load, contender, measured);
             }
         }

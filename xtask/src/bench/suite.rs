@@ -74,6 +74,16 @@ pub(super) trait Suite {
     where
         Self: Sized;
 
+    /// All contenders of a round under one load, if they are to take turns within the measurement. A
+    /// sample for each, in their order.
+    fn measure_in_turns(&self, trials: &[Trial<'_, Self>]) -> Option<Vec<Result<Sample>>>
+    where
+        Self: Sized,
+    {
+        let _ = trials;
+        None
+    }
+
     /// A line for each requirement that was measured.
     fn verdicts(results: &Results<Self::Contender>, loads: &[Load<Self::Work>]) -> String;
 }

@@ -7,13 +7,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use socks_proto::{Client, Progress, Target, Version};
 use testbed::clean_command;
 
 use super::super::process::own_subcommand;
 use super::sides::{Server, outside};
-use crate::tree::output;
+use crate::tree::{output, works};
 
 /// Bounds each wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,7 +42,11 @@ pub(super) fn run_client(server: SocketAddr) -> Result<()> {
 
 /// Has a pminfo loaded, which is what it does until it connects.
 fn start_a_pminfo() -> Result<()> {
-    output(clean_command("pminfo").arg("--version")).map(drop)
+    ensure!(
+        works(clean_command("pminfo").arg("--version")),
+        "cannot run pminfo"
+    );
+    Ok(())
 }
 
 fn connect(server: SocketAddr, target: SocketAddr) -> Result<Duration> {

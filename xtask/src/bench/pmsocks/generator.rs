@@ -2,10 +2,9 @@
 //! with the sample. The bench starts it on the host where it belongs; nobody else needs to.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
 use super::super::figures::Sample;
@@ -13,8 +12,6 @@ use super::super::suite::{Contender as _, find_contender, find_load};
 use super::contender::{Contender, Wrapper};
 use super::load::{LOADS, Load, Work};
 use super::settings::routes_file;
-use super::sides::{NAME, Server, outside};
-use super::timing::{repeat, sample};
 use super::{connects, decide, dialogue};
 
 /// What the bench tells the load generator.
@@ -85,8 +82,7 @@ impl Job {
     fn run(&self) -> Result<Sample> {
         let work = self.load.work;
         match (work, self.contender) {
-            (Work::Pminfo { server, .. }, Contender::Dialogue) => self.dialogues(server),
-            (Work::Pminfo { .. }, _) => self.pminfos(),
+            (Work::Pminfo { .. }, _) => bail!("contenders take turns with pminfo"),
             (Work::Connect { .. }, _) => connects::measure(self.length, |client| {
                 let mut command = self.wrapper().command(client.get_program())?;
                 command.args(client.get_args());
@@ -99,38 +95,6 @@ impl Job {
             (Work::Decide { .. }, _) => bail!("only ours can be asked for a decision"),
         }
     }
-
-    fn dialogues(&self, server: Server) -> Result<Sample> {
-        let times = repeat(self.length, || dialogue::run(server))?;
-        Ok(sample(&times))
-    }
-
-    fn pminfos(&self) -> Result<Sample> {
-        let host = outside().ip().to_string();
-        let times = repeat(self.length, || {
-            let mut pminfo = self.wrapper().command("pminfo")?;
-            pminfo.args(["-h", &host, "-f", "pmcd.hostname"]);
-            time_pminfo(pminfo)
-        })?;
-        Ok(sample(&times))
-    }
-}
-
-/// From before it is started to after it has ended. It must have seen the pmcd outside.
-fn time_pminfo(mut pminfo: Command) -> Result<Duration> {
-    let start = Instant::now();
-    let ended = pminfo.output().context("cannot run pminfo")?;
-    let took = start.elapsed();
-    let said = String::from_utf8_lossy(&ended.stdout);
-    let complaints = String::from_utf8_lossy(&ended.stderr);
-    ensure!(
-        ended.status.success() && said.contains(&format!("\"{NAME}\"")),
-        "pminfo failed ({}): {} {}",
-        ended.status,
-        said.trim(),
-        complaints.trim()
-    );
-    Ok(took)
 }
 
 /// Does the job that the arguments describe, or is a client of one.

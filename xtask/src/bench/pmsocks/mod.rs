@@ -10,6 +10,7 @@ mod load;
 mod settings;
 mod sides;
 mod timing;
+mod turns;
 mod verdict;
 
 use anyhow::{Result, bail};
@@ -33,8 +34,9 @@ Compares our pmsocks with tsocks and proxychains4. A client's host, a firewall a
 are networks of the bench; only the SOCKS servers on the firewall reach both sides. The client is the
 real pminfo, and what is measured is the time from its start to its end. \"direct\" is pminfo on the
 firewall itself, which has a route to pmcd; \"bare dialogue\" is connecting through the SOCKS server
-with blocking calls and no client, as long after the connection before as pminfo does. Builds what it
-needs in release mode, prints markdown tables. It has to be run as root.
+with blocking calls and no client, as long after the connection before as pminfo does. Contenders take
+turns after each pminfo. Builds what it needs in release mode, prints markdown tables. It has to be run
+as root.
 
   --rounds N         rounds in which the contenders take turns (default 5)
   --seconds S        length of a measurement (default 1.0)
@@ -100,12 +102,14 @@ impl Suite for Pmsocks {
             folder: self.settings.path().to_owned(),
             length: trial.length,
         };
-        let wall = &self.sides.wall;
-        let host = match (trial.load.work, trial.contender) {
-            (Work::Pminfo { .. }, Contender::Direct) => wall.gate(),
-            _ => wall.inside(),
-        };
+        let host = self.sides.wall.inside();
         host.enter(|| generate("pmsocks", &job.to_args(), job.length, trial.interrupt))?
+    }
+
+    fn measure_in_turns(&self, trials: &[Trial<'_, Pmsocks>]) -> Option<Vec<Result<Sample>>> {
+        let work = trials.first()?.load.work;
+        let is_pminfo = matches!(work, Work::Pminfo { .. });
+        is_pminfo.then(|| turns::measure(&self.sides.wall, self.settings.path(), trials))
     }
 
     fn verdicts(results: &Results<Contender>, loads: &[Load]) -> String {

@@ -9,7 +9,7 @@ use super::super::figures::{Figure, Sample};
 
 /// How often something is done at most in one measurement: each connection through a server leaves
 /// a port of the firewall unusable for a minute.
-const MOST: u64 = 1000;
+pub(super) const MOST: u64 = 1000;
 
 /// Does it over and over for `length`, after a warm-up of a fifth of it, and keeps what it says it
 /// took.
@@ -22,12 +22,17 @@ pub(super) fn repeat(
 }
 
 fn go_on(length: Duration, once: &mut impl FnMut() -> Result<Duration>) -> Result<Histogram<u64>> {
-    let mut times: Histogram<u64> = Histogram::new(3).context("cannot set up the histogram")?;
+    let mut times = times()?;
     let start = Instant::now();
     while times.is_empty() || (start.elapsed() < length && times.len() < MOST) {
         record(&mut times, once()?)?;
     }
     Ok(times)
+}
+
+/// No times yet.
+pub(super) fn times() -> Result<Histogram<u64>> {
+    Histogram::new(3).context("cannot set up the histogram")
 }
 
 pub(super) fn record(times: &mut Histogram<u64>, took: Duration) -> Result<()> {

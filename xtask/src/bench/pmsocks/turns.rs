@@ -1,0 +1,121 @@
+//! Contenders that take turns: each runs pminfo once, then the next one does, again and again. So all of
+//! them, pminfo without a wrapper too, meet the machine as the others have left it. Did one of them run
+//! for a while, its pages would stay in the caches of a machine that in truth does something else
+//! between two pminfos, and where servers share the machine with clients, not even all of them would
+//! have that.
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use testbed::{Firewall, Host};
+
+use super::super::figures::Sample;
+use super::super::suite::Trial;
+use super::Pmsocks;
+use super::contender::{Contender, Wrapper};
+use super::dialogue;
+use super::sides::{NAME, outside};
+use super::timing::{MOST, record, sample, times};
+
+/// A server may be busy with the end of a connection for so long, which is not to be the next one's
+/// trouble.
+const REST: Duration = Duration::from_millis(1);
+
+/// Each contender of a round.
+struct Player<'a> {
+    host: &'a Host,
+    wrapper: Wrapper<'a>,
+    /// How long it took, or why it failed.
+    played: Result<Histogram<u64>>,
+}
+
+/// Has them take turns until each has had about the time that it is given.
+pub(super) fn measure(
+    wall: &Firewall,
+    folder: &Path,
+    trials: &[Trial<'_, Pmsocks>],
+) -> Vec<Result<Sample>> {
+    let mut players: Vec<_> = trials
+        .iter()
+        .map(|trial| Player {
+            host: match trial.contender {
+                Contender::Direct => wall.gate(),
+                _ => wall.inside(),
+            },
+            wrapper: Wrapper {
+                contender: trial.contender,
+                program: trial.program,
+                work: trial.load.work,
+                folder,
+            },
+            played: times(),
+        })
+        .collect();
+    let length: Duration = trials.iter().map(|trial| trial.length).sum();
+    let is_interrupted = || trials.iter().any(|trial| trial.interrupt.check().is_err());
+    let start = Instant::now();
+    for turn in 0..MOST {
+        for at in 0..players.len() {
+            // There and back, so that nobody always has the same one before.
+            let at = if turn % 2 == 0 {
+                at
+            } else {
+                players.len() - 1 - at
+            };
+            thread::sleep(REST);
+            // The first time fills the caches.
+            players[at].play(turn > 0);
+        }
+        if is_interrupted() || (turn > 0 && start.elapsed() >= length) {
+            break;
+        }
+    }
+    let samples = players.into_iter().map(|player| player.played);
+    samples.map(|played| Ok(sample(&played?))).collect()
+}
+
+impl Player<'_> {
+    fn play(&mut self, counts: bool) {
+        let Ok(times) = &mut self.played else {
+            return;
+        };
+        let took = self.host.enter(|| self.wrapper.once()).flatten();
+        let kept = took.and_then(|took| if counts { record(times, took) } else { Ok(()) });
+        if let Err(error) = kept {
+            self.played = Err(error);
+        }
+    }
+}
+
+impl Wrapper<'_> {
+    /// Runs pminfo, or the bare dialogue. How long that took.
+    fn once(&self) -> Result<Duration> {
+        if self.contender == Contender::Dialogue {
+            return dialogue::run(self.work.server());
+        }
+        let mut pminfo = self.command("pminfo")?;
+        pminfo.args(["-h", &outside().ip().to_string(), "-f", "pmcd.hostname"]);
+        time_pminfo(pminfo)
+    }
+}
+
+/// From before it is started to after it has ended. It must have seen the pmcd outside.
+fn time_pminfo(mut pminfo: Command) -> Result<Duration> {
+    let start = Instant::now();
+    let ended = pminfo.output().context("cannot run pminfo")?;
+    let took = start.elapsed();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let complaints = String::from_utf8_lossy(&ended.stderr);
+    ensure!(
+        ended.status.success() && said.contains(&format!("\"{NAME}\"")),
+        "pminfo failed ({}): {} {}",
+        ended.status,
+        said.trim(),
+        complaints.trim()
+    );
+    Ok(took)
+}
