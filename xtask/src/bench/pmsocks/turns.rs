@@ -4,6 +4,7 @@
 //! between two pminfos, and where servers share the machine with clients, not even all of them would
 //! have that.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -27,6 +28,8 @@ const REST: Duration = Duration::from_millis(1);
 
 /// Each contender of a round.
 struct Player<'a> {
+    /// Which of the trials it is.
+    place: usize,
     host: &'a Host,
     wrapper: Wrapper<'a>,
     /// How long it took, or why it failed.
@@ -41,7 +44,9 @@ pub(super) fn measure(
 ) -> Vec<Result<Sample>> {
     let mut players: Vec<_> = trials
         .iter()
-        .map(|trial| Player {
+        .enumerate()
+        .map(|(place, trial)| Player {
+            place,
             host: match trial.contender {
                 Contender::Direct => wall.gate(),
                 _ => wall.inside(),
@@ -59,21 +64,18 @@ pub(super) fn measure(
     let is_interrupted = || trials.iter().any(|trial| trial.interrupt.check().is_err());
     let start = Instant::now();
     for turn in 0..MOST {
-        for at in 0..players.len() {
-            // There and back, so that nobody always has the same one before.
-            let at = if turn % 2 == 0 {
-                at
-            } else {
-                players.len() - 1 - at
-            };
+        // By chance, so that nobody always has the same one before.
+        players.sort_by_cached_key(|_| RandomState::new().build_hasher().finish());
+        for player in &mut players {
             thread::sleep(REST);
             // The first time fills the caches.
-            players[at].play(turn > 0);
+            player.play(turn > 0);
         }
         if is_interrupted() || (turn > 0 && start.elapsed() >= length) {
             break;
         }
     }
+    players.sort_by_key(|player| player.place);
     let samples = players.into_iter().map(|player| player.played);
     samples.map(|played| Ok(sample(&played?))).collect()
 }
