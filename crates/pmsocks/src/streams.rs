@@ -12,10 +12,8 @@ const LAST: i32 = 2;
 
 /// Fills the places of closed standard streams until a program is executed.
 pub(crate) fn fill() {
-    if [stdin(), stdout(), stderr()]
-        .iter()
-        .all(|stream| fcntl_getfd(stream).is_ok())
-    {
+    let streams = [stdin(), stdout(), stderr()];
+    if streams.iter().all(|stream| fcntl_getfd(stream).is_ok()) {
         return;
     }
     let flags = OFlags::RDWR | OFlags::CLOEXEC;

@@ -40,6 +40,7 @@
 mod authority;
 mod c_program;
 mod client;
+mod compile;
 mod daemon;
 mod eventually;
 mod firewall;

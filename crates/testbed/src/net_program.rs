@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::client::Client;
-use crate::packages;
+use crate::compile::compile;
 use crate::scratch::Scratch;
 
 const SOURCE: &str = include_str!("net_calls.c");
@@ -34,22 +33,12 @@ impl NetProgram {
     /// # Errors
     /// When a Debian package is missing.
     pub fn make(linkage: Linkage) -> Result<NetProgram> {
-        packages::require("gcc")?;
-        packages::require("libc6-dev")?;
-        let scratch = Scratch::new()?;
-        scratch.share()?;
         let flags: &[&str] = match linkage {
-            Linkage::Dynamic => &[],
-            Linkage::Static => &["-static", "-DSTATIC"],
-            Linkage::Raw => &["-DRAW"],
+            Linkage::Dynamic => &["-pthread"],
+            Linkage::Static => &["-pthread", "-static", "-DSTATIC"],
+            Linkage::Raw => &["-pthread", "-DRAW"],
         };
-        Client::new("gcc")
-            .args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread"])
-            .args(flags)
-            .args(["-o".into(), scratch.join("net_calls")])
-            .args([scratch.write("net_calls.c", SOURCE)?])
-            .run()?
-            .succeeded()?;
+        let scratch = compile("net_calls", SOURCE, flags)?;
         Ok(NetProgram { scratch })
     }
 

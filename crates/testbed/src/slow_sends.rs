@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::client::Client;
-use crate::packages;
+use crate::compile::compile;
 use crate::scratch::Scratch;
 
 /// Rests for 10 ms after each call.
@@ -37,16 +36,7 @@ impl SlowSends {
     /// # Errors
     /// When a Debian package is missing.
     pub fn make() -> Result<SlowSends> {
-        packages::require("gcc")?;
-        packages::require("libc6-dev")?;
-        let scratch = Scratch::new()?;
-        scratch.share()?;
-        Client::new("gcc")
-            .args(["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"])
-            .args(["-o".into(), scratch.join("slow_sends.so")])
-            .args([scratch.write("slow_sends.c", SOURCE)?])
-            .run()?
-            .succeeded()?;
+        let scratch = compile("slow_sends.so", SOURCE, &["-shared", "-fPIC"])?;
         Ok(SlowSends { scratch })
     }
 

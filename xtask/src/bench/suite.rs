@@ -76,11 +76,10 @@ pub(super) trait Suite {
 
     /// All contenders of a round under one load, if they are to take turns within the measurement. A
     /// sample for each, in their order.
-    fn measure_in_turns(&self, trials: &[Trial<'_, Self>]) -> Option<Vec<Result<Sample>>>
+    fn measure_in_turns(&self, _: &[Trial<'_, Self>]) -> Option<Vec<Result<Sample>>>
     where
         Self: Sized,
     {
-        let _ = trials;
         None
     }
 

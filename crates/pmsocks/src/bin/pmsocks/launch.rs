@@ -103,8 +103,8 @@ pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
             let environment = &mut program.environment;
             let library = preload::library()?;
             // Where the library may not get in, nobody else would find the configuration wrong.
-            let is_sure = *kind == Kind::Dynamic;
-            if name_server().is_some() || !is_sure {
+            let is_unknown = *kind == Kind::RawCalls(RawCalls::Unknown);
+            if name_server().is_some() || is_unknown {
                 hand_on_servers(environment)?;
             }
             hand_on_routes(environment);

@@ -181,7 +181,7 @@ impl ElfFile<'_> {
         Ok(Cow::Owned(bytes))
     }
 
-    /// Fills what is empty and has room.
+    /// Reads `length` bytes into `bytes`, which is empty and has room for them.
     fn read_into(&self, bytes: &mut Vec<u8>, offset: u64, length: usize) -> io::Result<()> {
         while bytes.len() < length {
             let at = offset + bytes.len() as u64;
