@@ -17,6 +17,15 @@ const PROFILE: &str = "startup";
 /// of a program that could lie anywhere is a tenth of its time.
 const AT_FIXED_ADDRESSES: [&str; 2] = ["-C", "relocation-model=static"];
 
+/// Code and what is only read lie in one piece, as they did for decades: each piece more is mapped and
+/// unmapped in every program. Of the usual linkers, only GNU's does that for a library on demand.
+const IN_ONE_PIECE: [&str; 4] = [
+    "-C",
+    "link-arg=-fuse-ld=bfd",
+    "-C",
+    "link-arg=-Wl,-z,noseparate-code",
+];
+
 /// The launcher `pmsocks`.
 pub(crate) struct Launcher {
     pub(crate) path: PathBuf,
@@ -40,7 +49,8 @@ pub(crate) fn launcher() -> Result<Launcher> {
     };
     build
         .args(["--target", &musl, "--"])
-        .args(AT_FIXED_ADDRESSES);
+        .args(AT_FIXED_ADDRESSES)
+        .args(IN_ONE_PIECE);
     must(&mut build)?;
     Ok(Launcher {
         path: target()?.join(musl).join(PROFILE).join("pmsocks"),
@@ -51,8 +61,9 @@ pub(crate) fn launcher() -> Result<Launcher> {
 /// Builds the library.
 pub(crate) fn library() -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--quiet", "--profile", PROFILE]);
-    must(build.args(["--package", "pmsocks-preload"]))?;
+    build.args(["rustc", "--quiet", "--profile", PROFILE]);
+    build.args(["--package", "pmsocks-preload", "--"]);
+    must(build.args(IN_ONE_PIECE))?;
     Ok(target()?.join(PROFILE).join("libpmsocks_preload.so"))
 }
 

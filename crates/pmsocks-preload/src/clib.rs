@@ -1,7 +1,8 @@
 //! What of the C library is needed beside system calls: errno, the name of a user, and which file code
 //! was loaded from.
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_ulonglong, c_void};
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_long, c_ulonglong, c_void};
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 
@@ -60,23 +61,54 @@ pub(crate) fn environment() -> *const *const c_char {
     unsafe { environ }
 }
 
-/// Takes a variable out of the environment, and says whether it was there. It goes past the functions of
-/// the C library, in whose place a program may have its own (bash has).
+/// A variable of the environment. It goes past the functions of the C library, in whose place a program
+/// may have its own (bash has), and past the standard library, which copies every name that it asks for.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    let mut at = environment();
+    // SAFETY: the list has strings, and a null pointer at its end. As with getenv(3), nobody may change
+    // what is in it meanwhile.
+    unsafe {
+        while let Some(text) = at.as_ref().filter(|text| !text.is_null()) {
+            if let Some(value) = value_of(*text, name) {
+                return Some(OsStr::from_bytes(value.to_bytes()).to_owned());
+            }
+            at = at.add(1);
+        }
+    }
+    None
+}
+
+/// The value, if this is the variable of that name.
+///
+/// # Safety
+/// The text ends with NUL.
+unsafe fn value_of<'a>(text: *const c_char, name: &str) -> Option<&'a CStr> {
+    let mut rest = text.cast::<u8>();
+    for byte in name.bytes().chain([b'=']) {
+        // SAFETY: nothing was behind the end so far, since no byte of the name is NUL.
+        unsafe {
+            if *rest != byte {
+                return None;
+            }
+            rest = rest.add(1);
+        }
+    }
+    // SAFETY: the end is still to come.
+    Some(unsafe { CStr::from_ptr(rest.cast()) })
+}
+
+/// Takes a variable out of the environment, and says whether it was there.
 ///
 /// # Safety
 /// Nobody else changes the environment meanwhile.
 pub(crate) unsafe fn take_variable(name: &str) -> bool {
-    let is_it = |text: &CStr| {
-        let value = text.to_bytes().strip_prefix(name.as_bytes());
-        value.is_some_and(|value| value.starts_with(b"="))
-    };
     let mut at = environment().cast_mut();
     let mut is_found = false;
     // SAFETY: the list has strings, and a null pointer at its end, which is the last that is moved. The
     // caller says the rest.
     unsafe {
         while let Some(text) = at.as_mut().filter(|text| !text.is_null()) {
-            is_found |= is_it(CStr::from_ptr(*text));
+            is_found |= value_of(*text, name).is_some();
             if is_found {
                 *text = *at.add(1);
             }
@@ -144,4 +176,19 @@ pub(crate) fn login(uid: u32) -> Option<String> {
     // SAFETY: the name ends with a NUL, inside the buffer.
     let name = unsafe { CStr::from_ptr(entry.pw_name) };
     name.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variable_is_what_the_standard_library_has() {
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_str().unwrap();
+            assert_eq!(variable(name), Some(value), "{name}");
+            assert_eq!(variable(&name[1..]), std::env::var_os(&name[1..]), "{name}");
+        }
+        assert_eq!(variable("NO_SUCH_VARIABLE"), None);
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) fn debug() -> Option<&'static Plan> {
 }
 
 fn read() -> Result<Plan, String> {
-    let settings = Settings::from_env().map_err(|error| error.to_string())?;
+    let settings = Settings::read(&clib::variable).map_err(|error| error.to_string())?;
     let routes = Routes::load(&settings.routes_file).map_err(|error| error.to_string())?;
     let uid = rustix::process::geteuid().as_raw();
     let login = routes.has_users().then(|| clib::login(uid)).flatten();

@@ -93,7 +93,6 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] for the first variable that cannot be used.
     pub fn from_env() -> Result<Settings, SettingsError> {
-        look();
         Settings::read(&|variable| env::var_os(variable))
     }
 
@@ -104,6 +103,8 @@ impl Settings {
     pub fn read(
         get: &dyn Fn(&'static str) -> Option<std::ffi::OsString>,
     ) -> Result<Settings, SettingsError> {
+        // What is reported goes to the files that the standard streams are now.
+        look();
         let text = |variable| match get(variable) {
             None => Ok(None),
             Some(value) if value.is_empty() => Ok(None),

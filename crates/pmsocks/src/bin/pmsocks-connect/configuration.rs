@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pmsocks_common::name_server;
+use pmsocks_common::{Environment, name_server};
 use socks_conf::{LoadError, Routes, Server};
 use socks_dial::{HandedOn, Settings, SettingsError};
 
@@ -40,7 +40,7 @@ impl Configuration {
         let settings = Settings::from_env()?;
         let routes = Routes::load(&settings.routes_file)?;
         let mut configuration = Configuration { settings, routes };
-        if let Some(name_server) = name_server() {
+        if let Some(name_server) = name_server(&Environment::own()) {
             let name_server = name_server.to_str().ok_or(ConfigurationError::NotText)?;
             configuration.settings.handed_on = ask_for_servers(name_server, &configuration)?;
         }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use pmsocks_common::ProgramError;
+use pmsocks_common::{Environment, ProgramError};
 use rustix::fs::{Access, FileType, Stat, access};
 use rustix::io::Errno;
 
@@ -13,9 +13,9 @@ use rustix::io::Errno;
 const USUAL_FOLDERS: &str = "/bin:/usr/bin";
 
 /// Finds the program: a name with a slash is its path, every other is looked for in PATH.
-pub(crate) fn program(name: &OsStr) -> Result<PathBuf, ProgramError> {
-    let folders = env::var_os("PATH").unwrap_or_else(|| USUAL_FOLDERS.into());
-    find_in(name, &folders)
+pub(crate) fn program(name: &OsStr, environment: &Environment) -> Result<PathBuf, ProgramError> {
+    let folders = environment.get("PATH");
+    find_in(name, folders.unwrap_or(OsStr::new(USUAL_FOLDERS)))
 }
 
 fn find_in(name: &OsStr, folders: &OsStr) -> Result<PathBuf, ProgramError> {

@@ -1,14 +1,14 @@
 //! Executes the program: finds it, decides how its connections are taken over, and sets that up.
 
 use std::convert::Infallible;
-use std::env;
 use std::fmt;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::supervision::is_supervised;
 use pmsocks_common::{Environment, Program, ProgramError, complain, name_server};
+use rustix::fs::{Stat, stat};
+use rustix::io::Errno;
 use socks_dial::{BEGINS, HANDED_ON};
 
 use crate::connect::{self, ConnectError};
@@ -74,19 +74,22 @@ enum Way {
 
 /// Executes the program, or what supervises it. It comes back only if that fails.
 pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
-    let path = find::program(&call.program)?;
+    let environment = Environment::own();
+    let path = find::program(&call.program, &environment)?;
     if is_supervised() {
-        let program = program(path, call);
+        let program = program(path, call, environment);
         let path = program.path.display();
-        tell(&format_args!("{path} is supervised as this process is"));
+        tell(
+            &program,
+            &format_args!("{path} is supervised as this process is"),
+        );
         return Ok(program.execute()?);
     }
     let executable = look_at(call.mode, &path)?;
-    let privilege = gained_by(&executable.path)?;
     let mode = call.mode;
     let has_other_name = call.name.is_some();
-    let mut program = program(path, call);
-    if let Some(how) = privilege {
+    let mut program = program(path, call, environment);
+    if let Some(how) = gained_by(&executable)? {
         // The library that is in that program calls pmsocks so.
         if has_other_name && preload::is_in(&program.environment) {
             // It goes without, as every program with rights of its own that a program executes.
@@ -99,12 +102,12 @@ pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
     let (path, kind) = (executable.path.display(), &executable.kind);
     match way {
         Way::Preload => {
-            tell(&format_args!("preloading: {path} {kind}"));
+            tell(&program, &format_args!("preloading: {path} {kind}"));
             let environment = &mut program.environment;
             let library = preload::library()?;
             // Where the library may not get in, nobody else would find the configuration wrong.
             let is_unknown = *kind == Kind::RawCalls(RawCalls::Unknown);
-            if name_server().is_some() || is_unknown {
+            if name_server(environment).is_some() || is_unknown {
                 hand_on_servers(environment)?;
             }
             hand_on_routes(environment);
@@ -112,10 +115,13 @@ pub(crate) fn run(call: Call) -> Result<Infallible, LaunchError> {
             environment.set(BEGINS, "1");
         }
         Way::Supervise => {
-            tell(&format_args!("supervising: {path} {kind}"));
+            tell(&program, &format_args!("supervising: {path} {kind}"));
             return Ok(connect::supervise(program)?);
         }
-        Way::Itself => tell(&format_args!("{path} is pmsocks, and sees for itself")),
+        Way::Itself => tell(
+            &program,
+            &format_args!("{path} is pmsocks, and sees for itself"),
+        ),
     }
     Ok(program.execute()?)
 }
@@ -128,18 +134,18 @@ pub(crate) fn check(goal: Goal) -> Result<Infallible, LaunchError> {
     Ok(connect::check(goal, Environment::own())?)
 }
 
-fn program(path: PathBuf, call: Call) -> Program {
+fn program(path: PathBuf, call: Call, environment: Environment) -> Program {
     let name = call.name.unwrap_or(call.program);
     Program {
         path,
         arguments: [name].into_iter().chain(call.arguments).collect(),
-        environment: Environment::own(),
+        environment,
     }
 }
 
-/// Says what is done, if the user wants to know.
-fn tell(what: &fmt::Arguments<'_>) {
-    if env::var_os(DEBUG).is_some() {
+/// Says what is done with the program, if the user wants to know.
+fn tell(program: &Program, what: &fmt::Arguments<'_>) {
+    if program.environment.get(DEBUG).is_some() {
         complain(&format!("{what}\n"));
     }
 }
@@ -162,25 +168,31 @@ fn look_at(mode: Mode, path: &Path) -> Result<Executable, LaunchError> {
     if mode == Mode::Preload {
         // The user knows.
         return Ok(Executable {
-            path: file,
             kind: Kind::RawCalls(RawCalls::Unknown),
+            facts: stat(&file).map_err(|errno| rights_unknown(&file, errno))?,
+            path: file,
         });
     }
     Err(ExecutableError::Unreadable { path: file, error }.into())
 }
 
-fn gained_by(path: &Path) -> Result<Option<&'static str>, LaunchError> {
-    rights::gained_by(path).map_err(|error| LaunchError::Rights {
+fn gained_by(executable: &Executable) -> Result<Option<&'static str>, LaunchError> {
+    let Executable { path, facts, .. } = executable;
+    rights::gained_by(path, facts).map_err(|errno| rights_unknown(path, errno))
+}
+
+fn rights_unknown(path: &Path, errno: Errno) -> LaunchError {
+    LaunchError::Rights {
         path: path.to_owned(),
-        error,
-    })
+        error: errno.into(),
+    }
 }
 
 fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     match (mode, &executable.kind) {
         (Mode::Supervise, _) => Ok(Way::Supervise),
         (_, Kind::Dynamic) => Ok(Way::Preload),
-        _ if is_this_program(&executable.path) => Ok(Way::Itself),
+        _ if is_this_program(&executable.facts) => Ok(Way::Itself),
         (Mode::Preload, Kind::NoLibrary(why)) => Err(LaunchError::NoLibrary {
             path: executable.path.clone(),
             why: why.clone(),
@@ -190,14 +202,8 @@ fn choose(mode: Mode, executable: &Executable) -> Result<Way, LaunchError> {
     }
 }
 
-fn is_this_program(path: &Path) -> bool {
-    let identity = |facts: std::fs::Metadata| (facts.dev(), facts.ino());
-    let own = std::fs::metadata("/proc/self/exe").map(identity);
-    own.is_ok_and(|own| {
-        std::fs::metadata(path)
-            .map(identity)
-            .is_ok_and(|it| it == own)
-    })
+fn is_this_program(facts: &Stat) -> bool {
+    stat("/proc/self/exe").is_ok_and(|own| (own.st_dev, own.st_ino) == (facts.st_dev, facts.st_ino))
 }
 
 /// Has the configuration read, and tells the library what the name server says, if there is one to ask.

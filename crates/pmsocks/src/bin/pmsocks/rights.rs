@@ -1,11 +1,10 @@
 //! Programs that get rights by being executed: setuid, setgid, file capabilities. The loader gives such
 //! a program no library of ours, and a supervised one would not get its rights.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::{fs, io};
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Stat, StatVfsMountFlags};
+use rustix::io::Errno;
 use rustix::process::{getgid, getuid};
 
 const SETUID: u32 = 0o4000;
@@ -16,13 +15,13 @@ const GROUP_MAY_EXECUTE: u32 = 0o010;
 /// The two bits of a `security.capability` attribute's head that are not rights.
 const CAPABILITY_HEAD: usize = 4;
 
-/// What this user would gain by executing the file, in words, or `None` if nothing.
-pub(crate) fn gained_by(path: &Path) -> io::Result<Option<&'static str>> {
-    let facts = fs::metadata(path)?;
+/// What this user would gain by executing the file, about which the system says `facts`, in words, or
+/// `None` if nothing.
+pub(crate) fn gained_by(path: &Path, facts: &Stat) -> Result<Option<&'static str>, Errno> {
     let setgid = SETGID | GROUP_MAY_EXECUTE;
-    let how = if facts.mode() & SETUID != 0 && facts.uid() != getuid().as_raw() {
+    let how = if facts.st_mode & SETUID != 0 && facts.st_uid != getuid().as_raw() {
         "setuid"
-    } else if facts.mode() & setgid == setgid && facts.gid() != getgid().as_raw() {
+    } else if facts.st_mode & setgid == setgid && facts.st_gid != getgid().as_raw() {
         "setgid"
     } else if !getuid().is_root() && has_capabilities(path) {
         "given capabilities"
@@ -48,21 +47,27 @@ fn has_capabilities(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
+    fn gained_by(path: &Path) -> Option<&'static str> {
+        let facts = rustix::fs::stat(path).unwrap();
+        super::gained_by(path, &facts).unwrap()
+    }
+
     #[test]
     fn a_plain_file_gives_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(gained_by(file.path()).unwrap(), None);
+        assert_eq!(gained_by(file.path()), None);
     }
 
     #[test]
     fn a_setuid_file_of_the_own_user_gives_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o6755)).unwrap();
-        assert_eq!(gained_by(file.path()).unwrap(), None);
+        assert_eq!(gained_by(file.path()), None);
     }
 
     #[test]
@@ -73,6 +78,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::os::unix::fs::chown(file.path(), Some(65534), None).unwrap();
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o4755)).unwrap();
-        assert_eq!(gained_by(file.path()).unwrap(), Some("setuid"));
+        assert_eq!(gained_by(file.path()), Some("setuid"));
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use pmsocks_common::SHELL;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 
 use elf_file::ElfFile;
 
@@ -27,6 +27,8 @@ pub(crate) struct Executable {
     /// The file with the machine code: the program itself, or its interpreter.
     pub(crate) path: PathBuf,
     pub(crate) kind: Kind,
+    /// What the system says about it.
+    pub(crate) facts: Stat,
 }
 
 /// What can be done with a program.
@@ -81,8 +83,8 @@ impl Executable {
                 error,
             };
             let file = open(&path).map_err(unreadable)?;
-            let facts = file.metadata().map_err(unreadable)?;
-            if !facts.is_file() {
+            let facts = fstat(&file).map_err(|errno| unreadable(errno.into()))?;
+            if !FileType::from_raw_mode(facts.st_mode).is_file() {
                 return Err(ExecutableError::NoFile(path));
             }
             let mut head = Vec::with_capacity(HEAD);
@@ -96,14 +98,14 @@ impl Executable {
                     file: &file,
                 };
                 let kind = elf.kind();
-                return Ok(Executable { path, kind });
+                return Ok(Executable { path, kind, facts });
             }
             head.truncate(script::HEAD);
             path = match script::interpreter(&head) {
                 Some(interpreter) => interpreter,
                 None if head.contains(&0) => {
                     let kind = Kind::NoLibrary(NoLibrary::Format);
-                    return Ok(Executable { path, kind });
+                    return Ok(Executable { path, kind, facts });
                 }
                 None => SHELL.into(),
             };

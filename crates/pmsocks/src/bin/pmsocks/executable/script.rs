@@ -1,8 +1,10 @@
 //! The first line of a script: which program runs it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+use pmsocks_common::Environment;
 
 use crate::find;
 
@@ -34,7 +36,7 @@ fn found_by_env(arguments: &[u8]) -> Option<PathBuf> {
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());
     let name = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='))?;
-    find::program(&OsString::from(OsStr::from_bytes(name))).ok()
+    find::program(OsStr::from_bytes(name), &Environment::own()).ok()
 }
 
 #[cfg(test)]
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn env_is_seen_through() {
-        let shell = find::program(OsStr::new("sh")).unwrap();
+        let shell = find::program(OsStr::new("sh"), &Environment::own()).unwrap();
         for head in [
             &b"#!/usr/bin/env sh\n"[..],
             b"#!/usr/bin/env -S A=1 sh -e\n",

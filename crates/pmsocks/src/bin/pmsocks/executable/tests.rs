@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use pmsocks_common::Environment;
+
 use super::*;
 use crate::find;
 
@@ -49,7 +51,7 @@ int main(void) {
 #[test]
 fn a_program_of_the_system_is_dynamic() {
     for name in ["cat", "pminfo"] {
-        let path = find::program(name.as_ref()).unwrap();
+        let path = find::program(name.as_ref(), &Environment::own()).unwrap();
         assert_eq!(kind(&path), Kind::Dynamic, "{name}");
     }
 }
