@@ -1,4 +1,5 @@
-//! What /proc tells about a process: the CPU time it took and the memory it holds.
+//! What /proc tells about a process: the CPU time it took and the memory it holds; and about the machine:
+//! whether its processors were taken away.
 
 use std::fs;
 use std::io;
@@ -67,9 +68,76 @@ fn parse_resident(text: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// What the processors of a virtual machine had of time so far, all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Processors {
+    /// In hundredths of a second.
+    all: u64,
+    /// What of it the host gave to others while there was work here.
+    stolen: u64,
+}
+
+impl Processors {
+    pub(super) fn now() -> Result<Processors> {
+        let file = "/proc/stat";
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        parse_processors(&text).with_context(|| format!("{file} has no line with cpu"))
+    }
+
+    /// Whether the host took a processor away since then.
+    pub(super) fn were_stolen_since(self, then: Processors) -> bool {
+        self.stolen > then.stolen
+    }
+
+    /// How much of the time since then the host took away, in percent.
+    pub(super) fn percent_stolen_since(self, then: Processors) -> f64 {
+        let all = self.all.saturating_sub(then.all).max(1);
+        100.0 * self.stolen.saturating_sub(then.stolen) as f64 / all as f64
+    }
+}
+
+/// The line `cpu user nice system idle iowait irq softirq steal ...` of proc_stat(5). What guests of this
+/// machine had, which is behind these, is in the first two as well.
+fn parse_processors(text: &str) -> Option<Processors> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let times = line.split_whitespace().take(8).map(str::parse);
+    let times: Vec<u64> = times.collect::<Result<_, _>>().ok()?;
+    let [.., stolen] = times[..] else {
+        return None;
+    };
+    let all = times.iter().sum();
+    (times.len() == 8).then_some(Processors { all, stolen })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stolen_time_is_the_eighth_of_all_processors() {
+        let text = "cpu  5 0 10 80 0 0 1 4 9 0\ncpu0 1 0 1 1 0 0 0 1 0 0\n";
+        let then = Processors { all: 0, stolen: 0 };
+        let now = parse_processors(text).unwrap();
+        assert_eq!(
+            now,
+            Processors {
+                all: 100,
+                stolen: 4
+            }
+        );
+        assert!(now.were_stolen_since(then));
+        assert!(!now.were_stolen_since(now));
+        assert!((now.percent_stolen_since(then) - 4.0).abs() < 0.01);
+        for broken in [
+            "",
+            "cpu 1 2 3 4 5 6 7",
+            "cpu 1 2 3 4 5 6 7 x",
+            "cpu0 1 2 3 4 5 6 7 8",
+        ] {
+            assert_eq!(parse_processors(broken), None, "{broken}");
+        }
+        Processors::now().unwrap();
+    }
 
     #[test]
     fn schedstat_opens_with_the_nanoseconds_on_a_cpu() {

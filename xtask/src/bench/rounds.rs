@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::figures::Sample;
 use super::options::Options;
+use super::proc_fs::Processors;
 use super::report;
 use super::results::Results;
 use super::suite::{Contender, Load, Suite, Trial};
@@ -48,6 +49,7 @@ impl<S: Suite> Rounds<S> {
     /// Measures everything and prints the tables.
     pub(super) fn run(mut self) -> Result<()> {
         println!("{}", self.machine_facts());
+        let start = Processors::now()?;
         for round in 0..self.options.rounds {
             self.run_one(round)?;
         }
@@ -55,6 +57,10 @@ impl<S: Suite> Rounds<S> {
         let verdicts = S::verdicts(&self.results, &self.options.loads);
         let tables = report::tables(&self.results, &self.options.loads, &names);
         print!("{}", report::render(&tables, &verdicts, &self.missing));
+        let stolen = Processors::now()?.percent_stolen_since(start);
+        println!(
+            "\nThe host gave {stolen:.0} % of the processors' time to others meanwhile (steal)."
+        );
         Ok(())
     }
 

@@ -35,8 +35,8 @@ are networks of the bench; only the SOCKS servers on the firewall reach both sid
 real pminfo, and what is measured is the time from its start to its end. \"direct\" is pminfo on the
 firewall itself, which has a route to pmcd; \"bare dialogue\" is connecting through the SOCKS server
 with blocking calls and no client, as long after the connection before as pminfo does. Contenders take
-turns after each pminfo. Builds what it needs in release mode, prints markdown tables. It has to be run
-as root.
+turns after each pminfo; a turn in which the host of a virtual machine took a processor away does not
+count. Builds what it needs as packages do, prints markdown tables. It has to be run as root.
 
   --rounds N         rounds in which the contenders take turns (default 5)
   --seconds S        length of a measurement (default 1.0)

@@ -2,7 +2,8 @@
 //! them, pminfo without a wrapper too, meet the machine as the others have left it. Did one of them run
 //! for a while, its pages would stay in the caches of a machine that in truth does something else
 //! between two pminfos, and where servers share the machine with clients, not even all of them would
-//! have that.
+//! have that. A turn in which the host of a virtual machine gave a processor to somebody else tells about
+//! that one, and does not count.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -15,12 +16,17 @@ use hdrhistogram::Histogram;
 use testbed::{Firewall, Host};
 
 use super::super::figures::Sample;
+use super::super::proc_fs::Processors;
 use super::super::suite::Trial;
 use super::Pmsocks;
 use super::contender::{Contender, Wrapper};
 use super::dialogue;
 use super::sides::{NAME, outside};
 use super::timing::{MOST, record, sample, times};
+
+/// The kernel learns of a processor that was taken away by its next tick, of which there are at least a
+/// hundred a second.
+const TICK: Duration = Duration::from_millis(10);
 
 /// A server may be busy with the end of a connection for so long, which is not to be the next one's
 /// trouble.
@@ -32,7 +38,9 @@ struct Player<'a> {
     place: usize,
     host: &'a Host,
     wrapper: Wrapper<'a>,
-    /// How long it took, or why it failed.
+    /// How long it took this turn.
+    took: Duration,
+    /// How long it took each time, or why it failed.
     played: Result<Histogram<u64>>,
 }
 
@@ -57,6 +65,7 @@ pub(super) fn measure(
                 work: trial.load.work,
                 folder,
             },
+            took: Duration::ZERO,
             played: times(),
         })
         .collect();
@@ -66,10 +75,17 @@ pub(super) fn measure(
     for turn in 0..MOST {
         // By chance, so that nobody always has the same one before.
         players.sort_by_cached_key(|_| RandomState::new().build_hasher().finish());
+        let before = Processors::now();
         for player in &mut players {
             thread::sleep(REST);
-            // The first time fills the caches.
-            player.play(turn > 0);
+            player.play();
+        }
+        thread::sleep(TICK);
+        let is_quiet = matches!((before, Processors::now()),
+            (Ok(before), Ok(after)) if !after.were_stolen_since(before));
+        // The first turn fills the caches.
+        if is_quiet && turn > 0 {
+            players.iter_mut().for_each(Player::keep);
         }
         if is_interrupted() || (turn > 0 && start.elapsed() >= length) {
             break;
@@ -77,17 +93,32 @@ pub(super) fn measure(
     }
     players.sort_by_key(|player| player.place);
     let samples = players.into_iter().map(|player| player.played);
-    samples.map(|played| Ok(sample(&played?))).collect()
+    let quiet = |times: &Histogram<u64>| {
+        ensure!(
+            !times.is_empty(),
+            "the host took a processor away in each turn"
+        );
+        Ok(sample(times))
+    };
+    samples.map(|played| quiet(&played?)).collect()
 }
 
 impl Player<'_> {
-    fn play(&mut self, counts: bool) {
-        let Ok(times) = &mut self.played else {
+    fn play(&mut self) {
+        if self.played.is_err() {
             return;
-        };
-        let took = self.host.enter(|| self.wrapper.once()).flatten();
-        let kept = took.and_then(|took| if counts { record(times, took) } else { Ok(()) });
-        if let Err(error) = kept {
+        }
+        match self.host.enter(|| self.wrapper.once()).flatten() {
+            Ok(took) => self.took = took,
+            Err(error) => self.played = Err(error),
+        }
+    }
+
+    /// Has the time of this turn count.
+    fn keep(&mut self) {
+        if let Ok(times) = &mut self.played
+            && let Err(error) = record(times, self.took)
+        {
             self.played = Err(error);
         }
     }
