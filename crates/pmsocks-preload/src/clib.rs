@@ -1,5 +1,5 @@
-//! What of the C library is needed beside system calls: errno, the name of a user, and which file code
-//! was loaded from.
+//! What of the C library is needed beside system calls: errno, variables, the name of a user, and
+//! which file code was loaded from.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_long, c_ulonglong, c_void};
 use std::os::unix::ffi::OsStrExt;

@@ -102,11 +102,9 @@ fn parse_processors(text: &str) -> Option<Processors> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let times = line.split_whitespace().take(8).map(str::parse);
     let times: Vec<u64> = times.collect::<Result<_, _>>().ok()?;
-    let [.., stolen] = times[..] else {
-        return None;
-    };
+    let [.., stolen] = <[u64; 8]>::try_from(times.as_slice()).ok()?;
     let all = times.iter().sum();
-    (times.len() == 8).then_some(Processors { all, stolen })
+    Some(Processors { all, stolen })
 }
 
 #[cfg(test)]

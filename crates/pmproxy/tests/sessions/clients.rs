@@ -15,12 +15,15 @@ use crate::house::{House, literal, loopbacks, name_of_pmcd, pdu, pminfo, pmproxy
 ///
 /// Memory's zones, slabs and buddies are left out: a zone may be without a value in one fetch and
 /// have one in the next, a slab cache goes with the last network namespace that used it.
-const BRANCHES: [&str; 13] = [
+const BRANCHES: [&str; 16] = [
     "hinv",
     "kernel.all",
     "kernel.percpu.cpu",
     "kernel.uname",
+    "mem.freemem",
+    "mem.ksm",
     "mem.numa",
+    "mem.physmem",
     "mem.util",
     "mem.vmstat",
     "network.icmp",
@@ -88,7 +91,7 @@ fn assert_same_lines(direct: &str, proxied: &str) {
 fn fifty_clients_at_once_are_all_served() {
     let house = House::open().unwrap();
     let host = through(&house.proxy, house.pmcd.port());
-    let client = pminfo_everything(&host, &BRANCHES[..7]);
+    let client = pminfo_everything(&host, &BRANCHES[..10]);
     let alone = without_numbers(&client.run().unwrap().succeeded().unwrap());
     let running: Vec<_> = (0..50).map(|_| client.start().unwrap()).collect();
     for client in running {
