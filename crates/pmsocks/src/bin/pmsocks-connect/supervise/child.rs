@@ -1,5 +1,6 @@
 //! The program's process, until it executes the program.
 
+use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, getppid};
 use pmsocks_common::{Program, ProgramError};
 use rustix::io::Errno;
@@ -26,8 +27,13 @@ enum ChildError {
 }
 
 /// Executes the program, supervised. It comes back, with an exit status, only if that fails.
-pub(super) fn become_program(supervisor: &Link, pid: Pid, program: &Program) -> u8 {
-    let Err(error) = execute(supervisor, pid, program);
+pub(super) fn become_program(
+    supervisor: &Link,
+    pid: Pid,
+    program: &Program,
+    blocked: SigSet,
+) -> u8 {
+    let Err(error) = execute(supervisor, pid, program, blocked);
     pmsocks_common::complain(&format!("{error}\n"));
     match error {
         ChildError::Program(error) => error.exit_status(),
@@ -39,6 +45,7 @@ fn execute(
     supervisor: &Link,
     pid: Pid,
     program: &Program,
+    blocked: SigSet,
 ) -> Result<std::convert::Infallible, ChildError> {
     // Without the supervisor it could not connect any more.
     set_parent_process_death_signal(Some(Signal::KILL))
@@ -54,6 +61,8 @@ fn execute(
     if !supervisor.wait_for_release() {
         return Err(ChildError::SetUp(Errno::SRCH.into()));
     }
+    let blocking = blocked.thread_set_mask();
+    blocking.map_err(|errno| ChildError::SetUp(errno.into()))?;
     Ok(program.execute()?)
 }
 

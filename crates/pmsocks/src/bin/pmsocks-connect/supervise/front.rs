@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -38,18 +38,39 @@ const FROM_TERMINALS: [Signal; 8] = [
     Signal::SIGWINCH,
 ];
 
+/// The signals that are to be passed on. They have to be taken before there is a program, or this process
+/// would end of one that comes soon after.
+pub(super) struct Signals {
+    taken: SignalFd,
+    /// What was blocked before, as it is to be for the program.
+    pub(super) blocked_before: SigSet,
+}
+
+impl Signals {
+    pub(super) fn take() -> nix::Result<Self> {
+        let mut set = SigSet::all();
+        for signal in OWN {
+            set.remove(signal);
+        }
+        Ok(Self {
+            blocked_before: set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?,
+            taken: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
+        })
+    }
+}
+
 /// Waits until the program has ended. The exit status, if it has one.
 pub(super) fn stand_for_program(
     supervisor: &Link,
     process: Pid,
+    Signals { taken: signals, .. }: &Signals,
     shows_banner: bool,
 ) -> Result<u8, SuperviseError> {
-    let signals = take_signals().map_err(|errno| SuperviseError::Start(errno.into()))?;
     let_go(&[supervisor.as_fd(), signals.as_fd()], shows_banner, true);
     loop {
         let mut ready = [
             PollFd::new(supervisor, PollFlags::IN),
-            PollFd::new(&signals, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
         ];
         // It can't fail in other ways: there is memory, and the descriptors are ours.
         if retry_on_intr(|| poll(&mut ready, None)).is_err() {
@@ -57,7 +78,7 @@ pub(super) fn stand_for_program(
         }
         let [reported, signalled] = ready.map(|entry| !entry.revents().is_empty());
         if signalled {
-            pass_on(&signals, supervisor);
+            pass_on(signals, supervisor);
         }
         if reported {
             match supervisor.next_report() {
@@ -84,15 +105,6 @@ pub(super) fn stand_for_program(
             }
         }
     }
-}
-
-fn take_signals() -> nix::Result<SignalFd> {
-    let mut set = SigSet::all();
-    for signal in OWN {
-        set.remove(signal);
-    }
-    set.thread_block()?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 /// Passes on what was sent to this process: by others, or by the kernel because of a timer that was set

@@ -41,15 +41,18 @@ pub(crate) enum SuperviseError {
 
 /// Runs the program. The exit status is the program's; a signal that ends the program ends this process.
 pub(crate) fn run(program: &Program, configuration: Configuration) -> Result<u8, SuperviseError> {
+    let signals = front::Signals::take().map_err(|errno| SuperviseError::Start(errno.into()))?;
     let (front, back) = link::pair().map_err(SuperviseError::Start)?;
     match ffi::fork().map_err(SuperviseError::Start)? {
         Some(supervisor) => {
             drop(back);
-            front::stand_for_program(&front, supervisor, configuration.settings.banner)
+            let shows_banner = configuration.settings.banner;
+            front::stand_for_program(&front, supervisor, &signals, shows_banner)
         }
         None => {
             drop(front);
-            std::process::exit(supervisor::run(back, program, configuration).into());
+            let blocked = signals.blocked_before;
+            std::process::exit(supervisor::run(back, program, blocked, configuration).into());
         }
     }
 }

@@ -20,10 +20,15 @@ use super::link::{self, End, Link, Report};
 use super::{child, ffi, front};
 use crate::configuration::Configuration;
 
-/// Starts the program's process and supervises it, and its children, until the last has ended. The exit
-/// status is that of this process, in which nobody is interested.
-pub(super) fn run(front: Link, program: &Program, configuration: Configuration) -> u8 {
-    match Supervisor::start(front, program, configuration) {
+/// Starts the program's process, with these signals blocked, and supervises it, and its children, until
+/// the last has ended. The exit status is that of this process, in which nobody is interested.
+pub(super) fn run(
+    front: Link,
+    program: &Program,
+    blocked: SigSet,
+    configuration: Configuration,
+) -> u8 {
+    match Supervisor::start(front, program, blocked, configuration) {
         Ok(Start::Supervisor(supervisor)) => supervisor.supervise(),
         Ok(Start::Child(status)) => return status,
         Err(error) => pmsocks_common::complain(&format!("cannot supervise the program: {error}\n")),
@@ -65,14 +70,20 @@ struct Events {
 }
 
 impl Supervisor {
-    fn start(front: Link, program: &Program, configuration: Configuration) -> io::Result<Start> {
+    fn start(
+        front: Link,
+        program: &Program,
+        blocked: SigSet,
+        configuration: Configuration,
+    ) -> io::Result<Start> {
         // Orphans of the program stay descendants.
         set_child_subreaper(Some(getpid()))?;
         let (link, childs) = link::pair()?;
         let own = Pid::this();
         let Some(process) = ffi::fork()? else {
             drop((front, link));
-            return Ok(Start::Child(child::become_program(&childs, own, program)));
+            let status = child::become_program(&childs, own, program, blocked);
+            return Ok(Start::Child(status));
         };
         drop(childs);
         // From here on nothing is inherited by the program. It may have had this signal ignored.
