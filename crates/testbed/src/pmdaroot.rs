@@ -1,6 +1,7 @@
 //! A pmdaroot under a real pmcd, and containers for it.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -52,8 +53,8 @@ impl PmdaRoot {
             .env("PCP_MACHINES_DIR", folder("machines")?)
             .start()?;
         let root = PmdaRoot { pmcd, scratch };
-        eventually(PATIENCE, "pmdaroot's socket", || root.socket().exists())
-            .with_context(|| root.pmcd.log())?;
+        let connects = || UnixStream::connect(root.socket()).is_ok();
+        eventually(PATIENCE, "pmdaroot's socket", connects).with_context(|| root.pmcd.log())?;
         Ok(root)
     }
 

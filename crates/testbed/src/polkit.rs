@@ -2,6 +2,7 @@
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -122,7 +123,7 @@ impl Polkit {
             .args(["--nofork", "--nopidfile", "--config-file"])
             .arg(config);
         let bus = Process::spawn("dbus-daemon", command)?;
-        eventually(PATIENCE, "the bus", || socket.exists())?;
+        eventually(PATIENCE, "the bus", || UnixStream::connect(&socket).is_ok())?;
         Ok(Polkit {
             _polkit: None,
             _bus: bus,

@@ -1,7 +1,7 @@
 //! Hosts on a network of their own, made of namespaces, each with its own system bus and Avahi. The
 //! machine on which the tests run notices nothing, and nothing is left when a test ends.
 
-use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -91,7 +91,7 @@ impl Host {
             .program(&["dbus-daemon", "--system", "--nofork", "--nopidfile"])
             .start()?;
         eventually(PATIENCE, format!("the bus of {}", self.name), || {
-            fs::exists(&socket).unwrap_or(false)
+            UnixStream::connect(&socket).is_ok()
         })
         .with_context(|| bus.stderr())?;
         Ok(bus)

@@ -1,11 +1,11 @@
 //! Request ports that a service manager has opened, with systemd's own tool for it.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use testbed::{PATIENCE, eventually, packages};
+use testbed::{PATIENCE, eventually, eventually_some, packages};
 
 use crate::home::{Guest, Home, Start, answers, greets};
 
@@ -41,8 +41,9 @@ fn sockets_that_the_service_manager_hands_over_are_served_and_no_others_opened()
     let sockets = [&*address, path.to_str().unwrap()];
     let guest = activated(start, &sockets, &[]).unwrap().begins().unwrap();
     // The first connection starts it.
-    eventually(PATIENCE, "the activator", || path.exists()).unwrap();
-    greets(UnixStream::connect(&path).unwrap()).unwrap();
+    let connect = || UnixStream::connect(&path).ok();
+    let client = eventually_some(PATIENCE, "the activator", connect).unwrap();
+    greets(client).unwrap();
     serves(&guest, &home).unwrap();
     guest
         .says("-i, -p, -s, PMPROXY_PORT and PMPROXY_SOCKET have no effect")
@@ -60,8 +61,9 @@ fn a_unix_socket_alone_is_enough_to_serve() {
     let path = home.join("handed.socket");
     let start = activated(home.pmproxy(["-F"]), &[path.to_str().unwrap()], &[]);
     let guest = start.unwrap().begins().unwrap();
-    eventually(PATIENCE, "the activator", || path.exists()).unwrap();
-    greets(UnixStream::connect(&path).unwrap()).unwrap();
+    let connect = || UnixStream::connect(&path).ok();
+    let client = eventually_some(PATIENCE, "the activator", connect).unwrap();
+    greets(client).unwrap();
     assert_eq!(guest.ports(), [format!("ok unix {}", path.display())]);
 }
 
@@ -73,9 +75,9 @@ fn a_socket_for_datagrams_is_refused() {
     let start = home.pmproxy(["-F".as_ref(), "-x".as_ref(), messages.as_os_str()]);
     let start = activated(start, &[path.to_str().unwrap()], &["--datagram"]);
     let guest = start.unwrap().begins().unwrap();
-    eventually(PATIENCE, "the activator", || path.exists()).unwrap();
-    let sender = std::os::unix::net::UnixDatagram::unbound().unwrap();
-    sender.send_to(b"hello", &path).unwrap();
+    let sender = UnixDatagram::unbound().unwrap();
+    let send = || sender.send_to(b"hello", &path).is_ok();
+    eventually(PATIENCE, "the activator", send).unwrap();
     let ended = guest.finish().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended}");
     let error = fs::read_to_string(&messages).unwrap();

@@ -9,8 +9,8 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use testbed::{
-    Client, Libvirtd, PATIENCE, Running, eventually, free_port, packages, uri_tcp, uri_unix, virsh,
-    virt_admin,
+    Client, Libvirtd, PATIENCE, Running, eventually, eventually_some, free_port, packages, uri_tcp,
+    uri_unix, virsh, virt_admin,
 };
 
 use crate::home::{Home, PROGRAM};
@@ -49,7 +49,8 @@ fn handed_over_sockets_are_known_by_their_names_and_no_others_are_opened() {
     ];
     let mut manager = activated(&home, &sockets).unwrap();
     eventually(PATIENCE, "the activator", || {
-        looking.exists() && writing.exists() && admin.exists()
+        let mut paths = [&looking, &writing, &admin].into_iter();
+        paths.all(|path| UnixStream::connect(path).is_ok())
     })
     .unwrap();
     let undefine = |uri: &str| virsh(uri).args(["destroy", "test"]).run().unwrap();
@@ -81,8 +82,8 @@ fn a_handed_over_socket_that_nobody_knows_is_refused() {
     let home = Home::new("").unwrap();
     let path = home.join("strange");
     let running = activated(&home, &[("strange.socket", path.to_str().unwrap())]).unwrap();
-    eventually(PATIENCE, "the activator", || path.exists()).unwrap();
-    let _client = UnixStream::connect(&path).unwrap();
+    let connect = || UnixStream::connect(&path).ok();
+    let _client = eventually_some(PATIENCE, "the activator", connect).unwrap();
     let ended = running.finish().unwrap();
     assert_eq!(ended.status.code(), Some(6), "{ended}");
     assert!(ended.stderr.contains("\"strange.socket\""), "{ended}");
@@ -95,12 +96,7 @@ fn a_socket_of_another_kind_than_its_name_says_is_refused() {
     let address = format!("127.0.0.1:{port}");
     let running = activated(&home, &[("virtproxyd.socket", &address)]).unwrap();
     let connect = || TcpStream::connect(("127.0.0.1", port)).ok();
-    let mut client = None;
-    eventually(PATIENCE, "the activator", || {
-        client = connect();
-        client.is_some()
-    })
-    .unwrap();
+    let _client = eventually_some(PATIENCE, "the activator", connect).unwrap();
     let ended = running.finish().unwrap();
     assert_eq!(ended.status.code(), Some(6), "{ended}");
     assert!(ended.stderr.contains("sockets of another kind"), "{ended}");

@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 
 use anyhow::Result;
 use testbed::{Client, Finished, PATIENCE, SaslUsers, eventually};
@@ -159,7 +160,7 @@ fn passwords_that_everyone_can_read_are_refused() {
     fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
     let mut running = start().start().unwrap();
     eventually(PATIENCE, "its socket", || {
-        home.join("libvirt-sock").exists()
+        UnixStream::connect(home.join("libvirt-sock")).is_ok()
     })
     .unwrap();
     running.process().terminate().unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 
 use nix::unistd::User;
 use testbed::{Client, PATIENCE, Scratch, eventually, packages, uri_unix, virsh};
@@ -79,7 +80,8 @@ fn a_users_own_virtproxyd_starts_the_daemon_that_a_client_needs() {
         .env("PATH", path)
         .start()
         .unwrap();
-    eventually(PATIENCE, "its socket", || socket.exists()).unwrap();
+    let connects = || UnixStream::connect(&socket).is_ok();
+    eventually(PATIENCE, "its socket", connects).unwrap();
     assert!(!scratch.join("run/libvirt/libvirt-sock-ro").exists());
     assert!(scratch.join("run/libvirt/libvirt-admin-sock").exists());
     assert!(scratch.join("run/libvirt/virtproxyd.pid").exists());

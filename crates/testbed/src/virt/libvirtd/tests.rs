@@ -1,6 +1,6 @@
 //! The private libvirtd with real clients and real guests.
 
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use virt_proto::{GetUri, OpenFlags, Uri};
 
@@ -62,7 +62,8 @@ fn a_plain_relay_in_between_changes_nothing() {
         .args([listen, connect])
         .start()
         .unwrap();
-    eventually(PATIENCE, "socat to listen", || between.exists()).unwrap();
+    let connects = || UnixStream::connect(&between).is_ok();
+    eventually(PATIENCE, "socat to listen", connects).unwrap();
     let uri = uri_unix("qemu:///system", &between);
     let xml = libvirtd.guest("echo").unwrap();
     run_virsh(&uri, &["create", xml.to_str().unwrap()]);
