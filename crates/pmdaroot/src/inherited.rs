@@ -1,16 +1,20 @@
-//! What this process got from its parent and does not want: open descriptors, ignored signals. This
-//! is the one module with unsafe code, because no crate offers either in a safe form.
+//! What this process got from its parent and does not want: open descriptors, ignored signals; and what
+//! its own children are to have as it was: the limit of descriptors. This is the one module with unsafe
+//! code, because no crate offers any of it in a safe form.
 
 #![expect(
     unsafe_code,
-    reason = "closing by number and sigaction have no safe form"
+    reason = "closing by number, sigaction and what is done after fork have no safe form"
 )]
 
 use std::fs;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use rustix::io::fcntl_getfd;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Closes all descriptors but the standard ones, and has every signal do what it does by default, so
 /// that nothing is handed on to started processes. To be called first of all.
@@ -32,6 +36,13 @@ pub(crate) fn shed() {
         // It cannot fail: these signals can be changed.
         let _ = unsafe { signal(number, SigHandler::SigDfl) };
     }
+}
+
+/// Has a program begin with this limit of descriptors: one that looks at it does so first of all.
+pub(crate) fn limit(command: &mut Command, descriptors: Rlimit) {
+    let set = move || Ok(setrlimit(Resource::Nofile, descriptors)?);
+    // SAFETY: it is one system call, which touches nothing of what threads share.
+    unsafe { command.pre_exec(set) };
 }
 
 fn open_descriptors() -> Vec<RawFd> {

@@ -8,8 +8,9 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use pcp_proto::root::IpcType;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::Rlimit;
 
+use crate::inherited;
 use crate::mailbox::Postman;
 
 /// A process that somebody wants.
@@ -93,11 +94,8 @@ fn carry_out(order: &Order, descriptors: Rlimit) -> io::Result<Process> {
         IpcType::Pipe => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
         IpcType::Socket => command.stdin(Stdio::null()).stdout(io::stderr()),
     };
+    inherited::limit(&mut command, descriptors);
     let mut child = command.spawn()?;
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It fails only if the process has ended already.
-        let _ = prlimit(Some(pid), Resource::Nofile, descriptors);
-    }
     let to = child.stdin.take().map(OwnedFd::from);
     let from = child.stdout.take().map(OwnedFd::from);
     Ok(Process {
