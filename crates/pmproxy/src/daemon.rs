@@ -369,14 +369,15 @@ impl<'a> Daemon<'a> {
         }
         match self.settings.config_source.read() {
             Ok(config) => {
-                tracing::info!("SIGHUP: the configuration is read");
-                for remark in &config.remarks {
-                    tracing::info!("{remark}");
-                }
                 self.admission
                     .set_limit(self.descriptors.clients(config.max_clients));
                 self.shared.access.replace(&config.policy);
                 self.reload_certificates(&config);
+                // Whoever waits for this line may rely on what was configured.
+                tracing::info!("SIGHUP: the configuration is read");
+                for remark in &config.remarks {
+                    tracing::info!("{remark}");
+                }
                 for setting in config.fixed_that_differ(&self.settings.config) {
                     tracing::warn!("{setting} stays as it is until pmproxy is started again");
                 }
