@@ -270,11 +270,9 @@ mod tests {
     #[test]
     fn a_client_that_hangs_is_killed_and_shown() {
         let client = Client::new("sh").args(["-c", "echo partial; sleep 1000"]);
-        let error = client
-            .within(Duration::from_millis(300))
-            .run()
-            .unwrap_err()
-            .to_string();
+        let running = client.within(Duration::from_millis(300)).start().unwrap();
+        eventually(PATIENCE, "output", || running.stdout() == "partial\n").unwrap();
+        let error = running.finish().unwrap_err().to_string();
         assert!(error.contains("still ran after 0.3 s"), "{error}");
         assert!(error.contains("partial"), "{error}");
     }

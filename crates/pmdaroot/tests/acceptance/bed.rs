@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use pcp_proto::root::{
     Answer, ContainerName, Failure, Features as Offered, Next, Request, StopRequest, Stopped,
@@ -140,6 +141,13 @@ impl Collector {
     pub(crate) fn process_id(&mut self, name: &str) -> Result<i32, Status> {
         self.send(&Request::ProcessId(named(name)));
         self.receive_found().map(|(pid, _)| pid)
+    }
+
+    /// Asks until the answer is this one. On a busy machine lxc-info may take longer than pmdaroot waits
+    /// for it, and is then left alone for half a minute.
+    pub(crate) fn await_process_id(&mut self, name: &str, expected: Result<i32, Status>) {
+        let within = Duration::from_secs(60);
+        eventually(within, name, || self.process_id(name) == expected).unwrap();
     }
 
     pub(crate) fn host_name(&mut self, target: Target<'_>) -> Found {

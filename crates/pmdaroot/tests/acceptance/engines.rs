@@ -202,8 +202,9 @@ fn an_lxc_info_that_hangs_holds_nobody_up() {
     let (mut waiting, mut collector) = (root.connect(), root.connect());
     waiting.send(&pcp_proto::root::Request::ProcessId(named("stuck")));
     assert_eq!(collector.process_id("web"), Ok(7));
-    assert_eq!(collector.process_id("a vm"), Ok(77));
-    assert_eq!(collector.process_id("-vm"), Ok(77));
+    for name in ["a vm", "-vm"] {
+        collector.await_process_id(name, Ok(77));
+    }
     assert_eq!(collector.cgroup_name(named("a vm")), Ok("lxc/a vm".into()));
     assert_eq!(waiting.receive_found(), Err(Status::NO_CONTAINER));
     root.await_log("LXC container \"stuck\" is left out");
@@ -234,9 +235,9 @@ fn an_lxc_container_that_is_started_later_is_found() {
     fs::write(state.scratch.join("said"), "State: STOPPED\n").unwrap();
     let root = Root::ours(state);
     let mut collector = root.connect();
-    assert_eq!(collector.process_id("vm"), Err(errno(3)));
+    collector.await_process_id("vm", Err(errno(3)));
     fs::write(root.state.scratch.join("said"), "State: RUNNING\nPID: 5\n").unwrap();
-    assert_eq!(collector.process_id("vm"), Ok(5));
+    collector.await_process_id("vm", Ok(5));
 }
 
 #[test]

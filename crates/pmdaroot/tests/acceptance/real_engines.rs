@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use pcp_proto::Status;
-use testbed::{PATIENCE, Process, clean_command, eventually};
+use testbed::{PATIENCE, Process, clean_command, eventually, eventually_some};
 
 use crate::bed::{Collector, Root, State, named};
 
@@ -52,7 +53,8 @@ fn text(path: &Path) -> &str {
 
 /// What is asked of every container.
 fn is_known(collector: &mut Collector, name: &str, host_name: &str, cgroup: &str) {
-    let pid = collector.process_id(name).unwrap();
+    let within = Duration::from_secs(60);
+    let pid = eventually_some(within, name, || collector.process_id(name).ok()).unwrap();
     assert!(fs::exists(format!("/proc/{pid}/ns")).unwrap());
     let seen = collector.host_name(named(name));
     assert_eq!(seen, Ok((pid, host_name.to_owned())));
@@ -273,7 +275,7 @@ fn a_real_container_of_lxc_starts_and_stops() {
     let lxc = Lxc(folder);
     let mut collector = root.connect();
     for _ in 0..2 {
-        assert_eq!(collector.process_id("vm"), Err(Status::from_errno(3)));
+        collector.await_process_id("vm", Err(Status::from_errno(3)));
         assert!(lxc.lxc("lxc-start", &[]));
         is_known(&mut collector, "vm", "inside", "lxc.payload.vm");
         assert!(lxc.lxc("lxc-stop", &["-k"]));

@@ -9,7 +9,7 @@ use advertiser::Advertiser;
 use anyhow::{Context, Result};
 use lan::{Found, Host, lan};
 use nix::sys::signal::Signal;
-use testbed::{PATIENCE, eventually};
+use testbed::{PATIENCE, eventually, eventually_some};
 
 const NAME: &str = "PCP pmproxy on alpha";
 
@@ -195,7 +195,8 @@ fn only_the_addresses_where_it_listens_are_advertised() -> Result<()> {
     // Avahi advertises by interface, and would take loopback along.
     let advertiser = beta_host.advertise("elsewhere", 44400, &["-i", "10.77.0.2"])?;
     await_log(&advertiser, "Avahi advertises PCP pmproxy on elsewhere", 1)?;
-    let found = beta_host.sh("avahi-browse -rtp _pmproxy._tcp | grep '^=.*elsewhere'")?;
+    let mut look = || beta_host.sh("avahi-browse -rtp _pmproxy._tcp | grep '^=.*elsewhere'");
+    let found = eventually_some(PATIENCE, "the advertisement", || look().ok())?;
     assert!(found.contains("=;eth0;"), "{found}");
     assert!(!found.contains("=;lo;"), "{found}");
     Ok(())

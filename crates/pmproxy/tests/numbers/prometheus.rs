@@ -48,9 +48,11 @@ fn the_real_parser_takes_all_that_there_is() {
         .unwrap()
         .succeeded()
         .unwrap();
+    let target = format!("localhost:{}", pmcd.port());
+    let there = format!("pmproxy_target_sessions{{target=\"{target}\"}}");
+    await_metric(&proxy, &there, 0.0).unwrap();
     await_metric(&proxy, "pmproxy_sessions", 0.0).unwrap();
     let numbers = parse(&proxy.metrics().unwrap()).unwrap();
-    let target = format!("localhost:{}", pmcd.port());
     let at_least_one = [
         "counter pmproxy_clients_total{}".to_owned(),
         "counter pmproxy_bytes_total{direction=to_pmcd}".into(),

@@ -58,7 +58,7 @@ fn a_pmproxy_without_a_certificate_says_that_it_has_none() -> Result<()> {
 fn nonsense_that_looks_like_tls_harms_nobody() -> Result<()> {
     let house = House::new()?;
     let pmcd = house.pmcd()?.start()?;
-    let proxy = house.proxy()?.env("PMCD_CONNECT_TIMEOUT", "1").start()?;
+    let proxy = house.proxy()?.env("PMCD_CONNECT_TIMEOUT", "3").start()?;
     let front = Front::of(&proxy, &house)?;
     expect_served(front.client(&format!("localhost:{}", pmcd.port())))?;
     let at_rest = proxy.descriptors()?;

@@ -103,7 +103,7 @@ fn the_default_variables_are_accepted_as_they_are_and_with_every_one_in_force() 
 fn it_ends_by_itself_when_its_time_is_over() {
     let pmcd = Stub::echo().unwrap();
     let home = Home::new().unwrap();
-    let guest = home.foreground().add(["-T", "1 sec"]).up().unwrap();
+    let guest = home.foreground().add(["-T", "4 sec"]).up().unwrap();
     let _session = session(home.address(), &pmcd).unwrap();
     guest.finish().unwrap().succeeded().unwrap();
     let log = home.read("pmproxy.log");

@@ -216,7 +216,7 @@ impl FullHouse {
 
 #[test]
 fn a_pmcd_that_does_not_answer_is_reported_within_the_connect_timeout() {
-    let proxy = pmproxy().env("PMCD_CONNECT_TIMEOUT", "1").start().unwrap();
+    let proxy = pmproxy().env("PMCD_CONNECT_TIMEOUT", "3").start().unwrap();
     let full = FullHouse::open().unwrap();
     let client = pminfo(&format!(
         "127.0.0.1:{}@localhost:{}",
@@ -228,7 +228,7 @@ fn a_pmcd_that_does_not_answer_is_reported_within_the_connect_timeout() {
     let refusal = ask(&proxy, "127.0.0.1", full.port).unwrap();
     assert_eq!(refusal.status, errno(nix::libc::ETIMEDOUT));
     let logged = format!(
-        "wanted 127.0.0.1:{port}: cannot connect to \"127.0.0.1\" port {port} within 1s",
+        "wanted 127.0.0.1:{port}: cannot connect to \"127.0.0.1\" port {port} within 3s",
         port = full.port
     );
     assert_eq!(refusal.logged, logged);

@@ -173,8 +173,8 @@ fn await_nobody(proxy: &Pmproxy) -> Result<()> {
 fn descriptors_at_rest(proxy: &Pmproxy) -> Result<Vec<usize>> {
     await_nobody(proxy)?;
     let mut fewest = descriptors(proxy)?;
-    for _ in 0..10 {
-        sleep(Duration::from_millis(5));
+    for _ in 0..20 {
+        sleep(Duration::from_millis(20));
         let now = descriptors(proxy)?;
         if now.len() < fewest.len() {
             fewest = now;

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use testbed::{Danted, Finished, Firewall, Who};
+use testbed::{Danted, Finished, Firewall, PATIENCE, Who, eventually};
 
 use crate::fixture::Bed;
 
@@ -36,6 +36,8 @@ fn it_names_the_line_and_the_server_and_tries_it() {
             count += 1;
         }
     }
+    // It answers before it writes into its log.
+    eventually(PATIENCE, "its log", || danted.connections() >= count).unwrap();
     assert_eq!(danted.connections(), count);
 }
 

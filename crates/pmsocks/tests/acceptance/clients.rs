@@ -45,7 +45,8 @@ fn the_profile_of_a_fetch_goes_out_with_the_fetch() {
     let shown = client.env("LD_PRELOAD", slow.path()).run().unwrap();
     assert!(shown.succeeded().unwrap().contains("value \"alpha\""));
     let pieces = pieces.all();
-    let profile = pieces.iter().find(|piece| piece[4..8] == [0, 0, 0x70, 2]);
+    let is_profile = |piece: &&Vec<u8>| piece.get(4..8) == Some(&[0, 0, 0x70, 2]);
+    let profile = pieces.iter().find(is_profile);
     let behind = profile.expect("a profile comes first").get(28..);
     let fetch = behind.and_then(|behind| behind.get(4..8));
     assert_eq!(fetch, Some(&[0, 0, 0x70, 0x14][..]), "{pieces:?}");

@@ -214,7 +214,7 @@ fn a_silent_server_leaves_time_for_the_next() {
     bed.routes("sockd @=10.1.0.1:1081,10.1.0.1:1080 0.0.0.0 0.0.0.0\n");
     let running = MODES.map(|way| {
         let client = caller.echo(&bed, way, &["connect"]).env("SOCKS_DEBUG", "1");
-        client.env("PMCD_CONNECT_TIMEOUT", "5").start().unwrap()
+        client.env("PMCD_CONNECT_TIMEOUT", "8").start().unwrap()
     });
     for client in running {
         let ended = client.finish().unwrap();

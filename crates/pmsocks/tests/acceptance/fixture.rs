@@ -110,6 +110,8 @@ impl Bed {
             .env("PATH", PATH)
             .env("PCP_SOCKS_CONF", self.scratch.join("pcp_socks.conf"))
             .env("SOCKS_SERVER", Firewall::GATE)
+            // A busy machine may take longer than the usual 5 s.
+            .env("PMCD_CONNECT_TIMEOUT", "20")
     }
 
     /// A program that is run through `pmsocks`.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -199,12 +200,16 @@ fn what_follows_the_dialogue_is_left_to_the_program() {
     server.thread.join().unwrap();
 }
 
+/// For one test at a time: the last server that spoke version 4 only is remembered.
+static ONLY_4: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_server_that_hangs_up_or_answers_in_version_4_is_asked_in_version_4() {
     for scripts in [
         &[hang_up as Script, grant_4],
         &[answer_in_4 as Script, grant_4],
     ] {
+        let _alone = ONLY_4.lock();
         let server = scripted("127.0.0.1", scripts);
         let around = Around::default();
         let mut dial = dial(std::slice::from_ref(&server.server));
@@ -217,6 +222,7 @@ fn a_server_that_hangs_up_or_answers_in_version_4_is_asked_in_version_4() {
 
 #[test]
 fn a_server_of_version_4_is_not_asked_in_version_5_again() {
+    let _alone = ONLY_4.lock();
     let server = scripted("127.0.0.1", &[hang_up, grant_4, grant_4]);
     for _ in 0..2 {
         let mut dial = dial(std::slice::from_ref(&server.server));
@@ -248,7 +254,7 @@ fn a_silent_server_has_only_its_share_of_the_time() {
     let silent = scripted("127.0.0.1", &[be_silent]);
     let good = scripted("127.0.0.1", &[grant_5]);
     let servers = [silent.server.clone(), good.server.clone()];
-    let patience = settings(Duration::from_millis(600));
+    let patience = settings(Duration::from_secs(6));
     let socket = socket(AddressFamily::INET);
     let mut dial = Dial::new(socket, target(), &servers, &patience, Instant::now());
     connect_through(&mut dial, &Around::default());

@@ -72,7 +72,7 @@ fn it_leaves_its_starter_once_it_serves() {
 
 #[test]
 fn it_ends_after_a_time_without_clients_and_not_before() {
-    let mut pair = Pair::start("", &["-t", "1"]).unwrap();
+    let mut pair = Pair::start("", &["-t", "5"]).unwrap();
     let mut client = pair
         .client()
         .args(["event", "--all", "--loop"])
@@ -80,7 +80,7 @@ fn it_ends_after_a_time_without_clients_and_not_before() {
         .unwrap();
     pair.proxy.await_log("opened test:///default").unwrap();
     let quiet = eventually(
-        Duration::from_secs(3),
+        Duration::from_secs(7),
         "an end in spite of a client",
         || pair.proxy.ended().unwrap().is_some(),
     );

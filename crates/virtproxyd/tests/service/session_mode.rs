@@ -83,13 +83,14 @@ fn a_users_own_virtproxyd_starts_the_daemon_that_a_client_needs() {
     let connects = || UnixStream::connect(&socket).is_ok();
     eventually(PATIENCE, "its socket", connects).unwrap();
     assert!(!scratch.join("run/libvirt/libvirt-sock-ro").exists());
-    assert!(scratch.join("run/libvirt/libvirt-admin-sock").exists());
-    assert!(scratch.join("run/libvirt/virtproxyd.pid").exists());
     let listed = virsh(&uri_unix("test:///default", &socket))
         .args(["list", "--name"])
         .run()
         .unwrap();
     assert_eq!(listed.succeeded().unwrap().trim(), "test");
+    // Once it serves, all is there.
+    assert!(scratch.join("run/libvirt/libvirt-admin-sock").exists());
+    assert!(scratch.join("run/libvirt/virtproxyd.pid").exists());
     proxy.process().terminate().unwrap();
     // The daemon that was started ends by itself when nobody needs it; here it is told to.
     end_daemon(&scratch);

@@ -1,6 +1,7 @@
 //! Many clients at once.
 
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use testbed::virsh;
@@ -44,6 +45,7 @@ fn fifty_clients_are_served_at_once() -> Result<()> {
 fn fifty_real_clients_are_served_at_once() -> Result<()> {
     let house = House::open()?;
     let client = virsh(&house.proxied().uri(TEST)).args(["dominfo", "test"]);
+    let client = client.within(Duration::from_secs(120));
     let crowd = (0..CROWD)
         .map(|_| client.start())
         .collect::<Result<Vec<_>>>()?;

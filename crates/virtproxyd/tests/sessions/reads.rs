@@ -209,14 +209,17 @@ fn what_moves_is_told_in_the_same_form() -> Result<()> {
     Ok(())
 }
 
-/// The answer with each number as `N`.
+/// The answer with each number, and the blanks around it, as `N`.
 fn without_numbers(answer: &Answer) -> (Option<i32>, String, String) {
     let mask = |text: &str| {
         let mut masked = String::new();
         for c in text.chars() {
             match c {
                 '0'..='9' | '.' | ' ' if masked.ends_with('N') => {}
-                '0'..='9' => masked.push('N'),
+                '0'..='9' => {
+                    masked.truncate(masked.trim_end_matches(' ').len());
+                    masked.push('N');
+                }
                 _ => masked.push(c),
             }
         }

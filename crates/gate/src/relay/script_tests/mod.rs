@@ -52,6 +52,8 @@ pub(super) struct Scripted {
     /// Frames that the other side has passed and that nobody has waited for.
     credit: u8,
     interval: Option<Duration>,
+    /// How many pulses in a row may hear nothing.
+    patience: u8,
     unheard: u8,
     /// What each pulse heard.
     heard: Arc<Mutex<Vec<bool>>>,
@@ -112,7 +114,7 @@ impl Inspector for Scripted {
     fn pulse(&mut self, heard: bool, out: &mut Outbox) -> Result<(), String> {
         self.heard.lock().unwrap().push(heard);
         self.unheard = if heard { 0 } else { self.unheard + 1 };
-        if self.unheard > 2 || self.refuse.load(Ordering::Relaxed) {
+        if self.unheard > self.patience || self.refuse.load(Ordering::Relaxed) {
             return Err("it is dead".into());
         }
         out.send(Side::Client, &ping());

@@ -2,9 +2,11 @@
 
 use super::*;
 
+/// A busy machine may keep a test from answering for a second or two.
 fn beating() -> Scripted {
     Scripted {
         interval: Some(Duration::from_millis(20)),
+        patience: 30,
         ..Scripted::default()
     }
 }

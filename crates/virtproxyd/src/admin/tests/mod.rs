@@ -92,6 +92,11 @@ impl Hooks for Recorder {
     }
 }
 
+const NO_PINGS: Keepalive = Keepalive {
+    interval: None,
+    count: 1,
+};
+
 /// A running server of the admin interface.
 struct Daemon {
     scratch: Scratch,
@@ -104,10 +109,10 @@ struct Daemon {
 
 impl Daemon {
     fn start() -> Daemon {
-        Daemon::start_with(5, None)
+        Daemon::start_with(5, NO_PINGS)
     }
 
-    fn start_with(admin_clients: usize, keepalive_interval: Option<u32>) -> Daemon {
+    fn start_with(admin_clients: usize, keepalive: Keepalive) -> Daemon {
         let scratch = Scratch::new().unwrap();
         let hooks = Recorder::default();
         let main = Clients::new(5000, 20);
@@ -116,10 +121,6 @@ impl Daemon {
             min: 5,
             max: 20,
             prio: 5,
-        };
-        let keepalive = Keepalive {
-            interval: keepalive_interval,
-            count: 1,
         };
         let administered = Administered::new(
             Server::new("virtproxyd", &main, workers, true),
