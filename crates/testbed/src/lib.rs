@@ -75,7 +75,7 @@ pub use pmcd::{Pmcd, PmcdBuilder};
 pub use pmdaroot::{DEBIAN_PMDAROOT, PmdaRoot, UtsBox};
 pub use pmproxy::{Pmproxy, PmproxyBuilder};
 pub use polkit::Polkit;
-pub use ports::free_port;
+pub use ports::{deaf_port, free_port};
 pub use process::{Process, clean_command};
 pub use sasl::SaslUsers;
 pub use scratch::Scratch;

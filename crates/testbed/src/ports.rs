@@ -1,9 +1,11 @@
 //! Ports that nobody uses.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 
 use anyhow::{Result, bail};
+use socket2::{Domain, Socket, Type};
 
 /// Below the range from which Linux takes ports for outgoing connections, so that no client on the
 /// machine is given the port before a daemon has bound it.
@@ -26,6 +28,18 @@ pub fn free_port() -> Result<u16> {
     bail!("found no free port in {RANGE:?} in {ATTEMPTS} attempts")
 }
 
+/// A TCP port of 127.0.0.1 on which nobody listens, kept from others as long as the descriptor.
+///
+/// # Errors
+/// When there is none.
+pub fn deaf_port() -> Result<(OwnedFd, u16)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let address = socket.local_addr()?.as_socket();
+    let port = address.map_or(0, |address| address.port());
+    Ok((socket.into(), port))
+}
+
 fn random_port() -> u16 {
     let span = u64::from(RANGE.end - RANGE.start);
     let offset = RandomState::new().hash_one(()) % span;
@@ -46,7 +60,17 @@ fn is_free(port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
+
+    #[test]
+    fn nobody_listens_on_a_deaf_port_and_nobody_else_can() {
+        let (_kept, port) = deaf_port().unwrap();
+        let error = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(!is_free(port));
+    }
 
     #[test]
     fn a_port_in_use_is_not_free() {

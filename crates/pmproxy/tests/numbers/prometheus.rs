@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 use anyhow::{Context, Result};
-use testbed::{Client, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, eventually, free_port, packages};
+use testbed::{
+    Client, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, deaf_port, eventually, free_port, packages,
+};
 
 use crate::peers::{await_metric, pminfo, pmproxy, round_trip, session};
 
@@ -138,7 +140,7 @@ fn connecting_is_timed_whether_it_succeeds_or_not() {
         session(&proxy, &pmcd).unwrap(),
         session(&proxy, &pmcd).unwrap(),
     ];
-    let nobody = free_port().unwrap();
+    let (_kept, nobody) = deaf_port().unwrap();
     let mut refused = testbed::Wire::through(proxy.port(), "127.0.0.1", nobody).unwrap();
     refused.receive_pdu().unwrap();
     let count = |outcome| format!("pmproxy_connect_seconds_count{{outcome=\"{outcome}\"}}");

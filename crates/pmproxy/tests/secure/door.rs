@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Result, ensure};
-use testbed::{PATIENCE, Pmcd, free_port};
+use testbed::{PATIENCE, Pmcd, deaf_port};
 
 use crate::front::Front;
 use crate::house::{House, expect_refused, expect_served, pmproxy};
@@ -41,7 +41,8 @@ fn refusals_reach_a_client_that_began_with_tls() -> Result<()> {
     let proxy = house.proxy()?.start()?;
     let front = Front::of(&proxy, &house)?;
     expect_refused(front.client("no.such.host.invalid"), "No route to host")?;
-    let closed = format!("localhost:{}", free_port()?);
+    let (_kept, port) = deaf_port()?;
+    let closed = format!("127.0.0.1:{port}");
     expect_refused(front.client(&closed), "Connection refused")
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::Uid;
 use pcp_proto::greeting::{CLIENT_HELLO, SERVER_HELLO};
 use pcp_proto::{ErrorPdu, Pdu, Status};
 use socket2::{Domain, Socket, Type};
-use testbed::{Client, Ending, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, Wire};
+use testbed::{Client, Ending, PATIENCE, Pmcd, Pmproxy, Scratch, Stub, Wire, deaf_port};
 
 use crate::house::{House, address_of, name_of_pmcd, pdu, pminfo, pmproxy, through};
 
@@ -48,17 +48,6 @@ fn complaint(client: &Client) -> Result<String> {
         Some((_, reason)) if !ended.status.success() => Ok(reason.to_owned()),
         _ => bail!("no complaint: {ended}"),
     }
-}
-
-/// A port of 127.0.0.1 on which nobody listens, kept from others.
-fn deaf_port() -> Result<(Socket, u16)> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    let port = socket
-        .local_addr()?
-        .as_socket()
-        .map(|address| address.port());
-    Ok((socket, port.unwrap_or_default()))
 }
 
 fn errno(number: i32) -> Status {
