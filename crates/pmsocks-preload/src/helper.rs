@@ -317,6 +317,12 @@ pub(crate) struct Around;
 
 impl Surroundings for Around {
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        // What it says was handed on. Elsewhere, the name could be that of another machine.
+        if plan().is_ok_and(|plan| plan.has_name_server) {
+            return Err(io::Error::other(
+                "only pmsocks itself asks the name server of SOCKS_NS, when it runs a program",
+            ));
+        }
         crate::lookups::really(|| {
             let found = (host, 0).to_socket_addrs()?;
             let mut addresses: Vec<IpAddr> = Vec::new();

@@ -14,6 +14,8 @@ use crate::clib;
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) routes: Routes,
+    /// Whether `SOCKS_NS` says who is to be asked for the names of servers.
+    pub(crate) has_name_server: bool,
     uid: u32,
     login: Option<String>,
 }
@@ -66,6 +68,7 @@ fn read() -> Result<Plan, String> {
     let uid = rustix::process::geteuid().as_raw();
     let login = routes.has_users().then(|| clib::login(uid)).flatten();
     Ok(Plan {
+        has_name_server: clib::variable("SOCKS_NS").is_some_and(|value| !value.is_empty()),
         settings,
         routes,
         uid,

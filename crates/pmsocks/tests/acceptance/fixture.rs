@@ -105,13 +105,26 @@ impl Bed {
     /// `pmsocks` as it is typed, on the host inside.
     pub(crate) fn pmsocks(&self, who: Who, words: &[&str]) -> Client {
         let program = self.scratch.join("pmsocks");
-        let client = self.wall.inside().client_as(who, program).args(words);
+        self.configured(self.wall.inside().client_as(who, program))
+            .args(words)
+    }
+
+    fn configured(&self, client: Client) -> Client {
         client
             .env("PATH", PATH)
             .env("PCP_SOCKS_CONF", self.scratch.join("pcp_socks.conf"))
             .env("SOCKS_SERVER", Firewall::GATE)
             // A busy machine may take longer than the usual 5 s.
             .env("PMCD_CONNECT_TIMEOUT", "20")
+    }
+
+    /// A program with the library, but without `pmsocks`.
+    pub(crate) fn with_library_alone(&self, who: Who, words: &[&str]) -> Client {
+        let library = library();
+        let place = self.scratch.join(library.file_name().unwrap());
+        let preload = format!("LD_PRELOAD={}", place.display());
+        let client = self.wall.inside().client_as(who, "env").args([preload]);
+        self.configured(client).args(words)
     }
 
     /// A program that is run through `pmsocks`.

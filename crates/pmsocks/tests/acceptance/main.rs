@@ -6,6 +6,7 @@
     reason = "clippy knows tests, but not what they have in common: a failure is a failed test"
 )]
 
+mod alone;
 mod check;
 mod clients;
 mod failures;

@@ -19,6 +19,9 @@ const SCOPE: Scope = Scope {
 /// What administrators write into the configuration, which must be kept.
 const OWN_LINE: &str = "direct .inside.example.com";
 
+/// What the library needs to be loaded without pmsocks.
+const LIBRARY_ALONE: &str = "env LD_PRELOAD=/usr/lib/gatehouse/libpmsocks_preload.so";
+
 /// Installs, uses, removes and purges the package.
 pub(crate) fn run(package: &Package, place: Place) -> Result<()> {
     if place == Place::UnderSystemd {
@@ -135,9 +138,11 @@ impl Site {
         );
         tell("reaching the pmcd outside: by address, by danted's name for it, by a static program");
         for user in USERS {
-            self.reaches(root, user, DYNAMIC, Firewall::OUTSIDE)?;
-            self.reaches(root, user, DYNAMIC, Firewall::OUTSIDE_NAME)?;
-            self.reaches(root, user, STATIC, Firewall::OUTSIDE)?;
+            for launcher in ["pmsocks", LIBRARY_ALONE] {
+                self.reaches(root, user, launcher, DYNAMIC, Firewall::OUTSIDE)?;
+                self.reaches(root, user, launcher, DYNAMIC, Firewall::OUTSIDE_NAME)?;
+            }
+            self.reaches(root, user, "pmsocks", STATIC, Firewall::OUTSIDE)?;
         }
         if place == Place::Beside {
             tell("asking it by a real client");
@@ -153,9 +158,16 @@ impl Site {
 
     /// The pmcd outside answers a program of this user, and danted has seen the connection. `HOST` in
     /// the program's command is the name or the address.
-    fn reaches(&self, root: &Root, user: &str, program: &str, host: &str) -> Result<()> {
+    fn reaches(
+        &self,
+        root: &Root,
+        user: &str,
+        launcher: &str,
+        program: &str,
+        host: &str,
+    ) -> Result<()> {
         let program = program.replace("HOST", host);
-        let command = format!("{SERVER} {user} pmsocks {program}");
+        let command = format!("{SERVER} {user} {launcher} {program}");
         let before = self.danted.connections();
         let shown = self.run(root, &command)?;
         ensure!(
