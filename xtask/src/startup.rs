@@ -2,6 +2,7 @@
 //! the library that is loaded into the program. They take longer to link than the rest, and then have
 //! fewer pages that a start touches.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,7 +65,28 @@ pub(crate) fn library() -> Result<PathBuf> {
     build.args(["rustc", "--quiet", "--profile", PROFILE]);
     build.args(["--package", "pmsocks-preload", "--"]);
     must(build.args(IN_ONE_PIECE))?;
-    Ok(target()?.join(PROFILE).join("libpmsocks_preload.so"))
+    without_linker(&target()?.join(PROFILE).join("libpmsocks_preload.so"))
+}
+
+/// Takes the dynamic linker out of what a library says that it needs. It is in every program, behind the
+/// libraries that the program needs. A preloaded library that needs it puts it before theirs, and it is
+/// asked in vain for each of their thousands of symbols: about a fifth of what the library costs.
+fn without_linker(library: &Path) -> Result<PathBuf> {
+    const EDITOR: &str = "patchelf";
+    if !works(Command::new(EDITOR).arg("--version")) {
+        eprintln!("no {EDITOR}: the library makes programs ask the dynamic linker for symbols");
+        return Ok(library.to_owned());
+    }
+    let folder = target()?.join(PROFILE).join("without-linker");
+    fs::create_dir_all(&folder)?;
+    let edited = folder.join(library.file_name().unwrap_or_default());
+    fs::copy(library, &edited)?;
+    let needed = output(Command::new(EDITOR).arg("--print-needed").arg(library))?;
+    for name in needed.lines().filter(|name| name.starts_with("ld-linux")) {
+        let mut edit = Command::new(EDITOR);
+        must(edit.args(["--remove-needed", name]).arg(&edited))?;
+    }
+    Ok(edited)
 }
 
 /// What rustc calls this machine with musl, if it can build for it.

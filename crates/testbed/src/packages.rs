@@ -65,6 +65,12 @@ pub const PACKAGES: &[Package] = &[
         proof: &["/usr/bin/pkg-config"],
     },
     Package {
+        name: "patchelf",
+        needed_for: NeededFor::Package,
+        purpose: "a library that does not name what every program has",
+        proof: &["/usr/bin/patchelf"],
+    },
+    Package {
         name: "iproute2",
         needed_for: NeededFor::Tests,
         purpose: "unroutable addresses and networks without a route",
