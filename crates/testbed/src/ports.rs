@@ -13,6 +13,9 @@ const RANGE: std::ops::Range<u16> = 10_000..32_000;
 
 const ATTEMPTS: usize = 100;
 
+/// Those of libvirt, on which tests expect nobody.
+const LIBVIRT: [u16; 2] = [16_509, 16_514];
+
 /// A TCP port on which nothing listens now, on either loopback address. Another process may still
 /// take it first: starting a [`Daemon`](crate::Daemon) copes with that by trying another one.
 ///
@@ -45,9 +48,6 @@ fn random_port() -> u16 {
     let offset = RandomState::new().hash_one(()) % span;
     RANGE.start + u16::try_from(offset).unwrap_or_default()
 }
-
-/// Those of libvirt, on which tests expect nobody.
-const LIBVIRT: [u16; 2] = [16_509, 16_514];
 
 /// A machine without IPv6 has its IPv6 ports free.
 fn is_free(port: u16) -> bool {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use anyhow::Context;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testbed::{Client, Ending, PATIENCE, Pmcd, Scratch, Stub, Wire, eventually};
 
 use crate::house::{

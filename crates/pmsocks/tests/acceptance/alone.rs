@@ -1,8 +1,14 @@
 //! The library without `pmsocks`, for those who set `LD_PRELOAD` themselves.
 
-use testbed::{Conduct, Danted, Firewall, Linkage, Who};
+use testbed::{Client, Conduct, Danted, Firewall, Linkage, Who};
 
-use crate::fixture::{Bed, Caller, assert_told};
+use crate::fixture::{Bed, Caller, ECHO, assert_told};
+
+fn connect(bed: &Bed, caller: &Caller, host: &str, port: &str) -> Client {
+    let path = caller.path();
+    let words = [path.to_str().unwrap(), "connect", host, port];
+    bed.with_library_alone(Who::Nobody, &words)
+}
 
 #[test]
 fn it_serves_a_program_and_what_that_runs() {
@@ -41,9 +47,7 @@ fn with_a_wrong_configuration_nothing_is_connected() {
     let danted = Danted::start(&bed.wall).unwrap();
     bed.routes("direct 10.1.0.0/24\n");
     let caller = Caller::new(Linkage::Dynamic);
-    let path = caller.path();
-    let words = [path.to_str().unwrap(), "connect", Firewall::GATE, "1080"];
-    let client = bed.with_library_alone(Who::Nobody, &words);
+    let client = connect(&bed, &caller, Firewall::GATE, "1080");
     let direct = client.clone().run().unwrap();
     assert!(direct.stdout.starts_with("connected"), "{direct}");
     for (name, value) in [("PCP_SOCKS_CONF", "/no/such/file"), ("SOCKS_PORT", "http")] {
@@ -59,9 +63,7 @@ fn servers_are_not_looked_up_elsewhere_than_wanted() {
     let bed = Bed::new();
     let (_echo, stub) = (bed.echo(), bed.stub(Conduct::default()));
     let caller = Caller::new(Linkage::Dynamic);
-    let path = caller.path();
-    let words = [path.to_str().unwrap(), "connect", Firewall::OUTSIDE, "7"];
-    let client = bed.with_library_alone(Who::Nobody, &words);
+    let client = connect(&bed, &caller, Firewall::OUTSIDE, ECHO);
     let client = client
         .env("SOCKS_NS", Firewall::GATE)
         .env("SOCKS_DEBUG", "1");
